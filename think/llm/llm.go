@@ -1,0 +1,225 @@
+// Package llm is the one door between reasoning methods and whatever makes
+// tokens: a server over HTTP, a model of our own, or a scripted fake.
+//
+// A [Generator] turns one [Request] into one ordered stream of [Event] values
+// in the normal form below. Methods (package reason) know nothing of wires,
+// and generators know nothing of methods. Package llmtest holds the scripted
+// fake and the conformance suite that every Generator passes.
+//
+// # Normal form
+//
+// A stream is any number of Text, Token and Usage events in any order, then
+// exactly one End, which is last. Text and Token are independent: a server may
+// send text without log-probabilities, log-probabilities without text, or
+// several tokens' worth of either at once, so they are never paired by event.
+// Log-probabilities go through as received: unordered, of any number, with NaN
+// where the server sent null. Package confidence clamps, sorts and cuts.
+package llm
+
+import (
+	"context"
+	"fmt"
+	"iter"
+)
+
+// Message is one turn of a conversation.
+type Message struct {
+	Role    string `json:"role"` // "system", "user" or "assistant"
+	Content string `json:"content"`
+}
+
+// Request asks for one trace. Exactly one of Messages and Prompt is set.
+type Request struct {
+	Messages []Message // rendered by the generator's own chat template
+	Prompt   string    // raw text to be continued, no template applied
+
+	MaxTokens   int      // > 0; always sent
+	Temperature float64  // 0 is greedy
+	TopP        float64  // 0 or 1: off
+	TopK        int      // 0: off
+	Seed        uint64   // each trace has its own
+	Stop        []string // stop strings, found by the generator across event borders
+
+	// TopLogprobs is how many alternatives each token should carry (k).
+	// 0 asks for none. A generator that cannot give any ends the stream with
+	// an *Error of kind NoTopLogprobs or LogprobsUnsupported, never with
+	// made-up values.
+	TopLogprobs int
+
+	// Label names the trace in errors and logs, for instance "trace 7".
+	Label string
+}
+
+// Channel says which part of the reply a text belongs to.
+type Channel uint8
+
+const (
+	Answer    Channel = iota // what the user sees
+	Reasoning                // what a server reports as hidden reasoning
+)
+
+func (c Channel) String() string {
+	if c == Reasoning {
+		return "reasoning"
+	}
+	return "answer"
+}
+
+// Kind discriminates an [Event].
+type Kind uint8
+
+const (
+	KindText Kind = iota
+	KindToken
+	KindUsage
+	KindEnd
+)
+
+// Event is one element of a stream. Only the field that Kind names is
+// meaningful. Text and Token.Top are valid until the next event is asked for;
+// a consumer that keeps them copies them.
+type Event struct {
+	Kind    Kind
+	Channel Channel // of Text
+	Text    []byte  // complete UTF-8 characters only
+	Token   Token
+	Usage   Usage
+	End     End
+}
+
+// Token is one generated token's log-probabilities, in nats.
+type Token struct {
+	Logprob float64   // of the sampled token; NaN if the server sent none
+	Top     []float64 // the alternatives' as received: any order, any length; NaN for null
+	TopText []string  // the alternatives' texts, parallel to Top; nil if unknown
+}
+
+// Usage is the server's own count of tokens, where it gives one.
+type Usage struct {
+	Prompt     int
+	Completion int
+}
+
+// Finish says why a stream ended.
+type Finish string
+
+const (
+	FinishEOS       Finish = "eos"         // the model ended its text
+	FinishStop      Finish = "stop_string" // one of Request.Stop was generated; End.Matched says which
+	FinishLength    Finish = "length"      // MaxTokens or the context is full
+	FinishCancelled Finish = "cancelled"   // the request's context was cancelled
+	FinishError     Finish = "error"       // End.Err says what went wrong
+)
+
+// End closes a stream.
+type End struct {
+	Finish  Finish
+	Matched string // the stop string, when Finish is FinishStop
+	Err     error  // an *Error when Finish is FinishError
+	// Retries is how often the request was sent again before its first token.
+	Retries int
+	// QueueSeconds is the wait for a place at the backend, before sending.
+	QueueSeconds float64
+}
+
+// Generator makes traces. It is safe for concurrent use.
+type Generator interface {
+	// Generate starts one trace when its result is ranged over.
+	//
+	// Cancelling ctx ends it promptly: events that had already arrived are
+	// still delivered, then End{Finish: FinishCancelled}. The server is never
+	// waited for. A consumer that wants to count what came after its decision
+	// to stop cancels ctx and keeps ranging. Breaking out of the range cancels
+	// as well and frees everything.
+	Generate(ctx context.Context, r Request) iter.Seq[Event]
+
+	// Info describes the model and its limits. It does no I/O.
+	Info() Info
+}
+
+// Basis says whether log-probabilities were taken before or after the
+// temperature was applied. Thresholds of different bases do not compare.
+type Basis string
+
+const (
+	BasisUnknown Basis = "unknown"
+	BasisBefore  Basis = "before_temperature"
+	BasisAfter   Basis = "after_temperature"
+)
+
+// Info is what a Generator knows of itself.
+type Info struct {
+	Model       string // as the server names it
+	Backend     string // "builtin", "vllm", "sglang", "llamacpp", "ollama", "openai"
+	MaxParallel int    // how many traces run at once; the rest queue; 0 is unknown
+	TopLogprobs int    // the largest k served; 0 is unknown
+	Basis       Basis
+}
+
+// ErrorKind classifies an [Error]. The names are stable: they appear in JSON.
+type ErrorKind string
+
+const (
+	Unreachable         ErrorKind = "unreachable"
+	TLS                 ErrorKind = "tls"
+	Auth                ErrorKind = "auth"
+	ModelNotFound       ErrorKind = "model_not_found"
+	BadRequest          ErrorKind = "bad_request"
+	ContextOverflow     ErrorKind = "context_overflow"
+	TopLogprobsTooLarge ErrorKind = "top_logprobs_too_large"
+	LogprobsUnsupported ErrorKind = "logprobs_unsupported"
+	NoTopLogprobs       ErrorKind = "no_top_logprobs"
+	RateLimited         ErrorKind = "rate_limited"
+	Overloaded          ErrorKind = "overloaded"
+	FirstTokenTimeout   ErrorKind = "first_token_timeout"
+	IdleTimeout         ErrorKind = "idle_timeout"
+	StreamError         ErrorKind = "stream_error"
+	StreamTruncated     ErrorKind = "stream_truncated"
+	MalformedEvent      ErrorKind = "malformed_event"
+	NotStreaming        ErrorKind = "not_streaming"
+)
+
+// Error is what ends a stream with FinishError. It reads as one sentence:
+// operation, place, cause, remedy.
+type Error struct {
+	Kind    ErrorKind
+	Backend string // "vllm", …
+	Route   string // "POST /v1/chat/completions"; never with credentials
+	Status  int    // HTTP status, 0 if none
+	Param   string // the offending parameter of a BadRequest, if known
+	Words   string // the server's own words, at most 2 KiB
+	Label   string // Request.Label
+	Tokens  int    // received before the error
+	Remedy  string // what to change
+	Err     error  // cause, may be nil
+}
+
+func (e *Error) Error() string {
+	s := string(e.Kind)
+	if e.Route != "" {
+		s = e.Route + ": " + s
+	}
+	if e.Backend != "" {
+		s = e.Backend + " " + s
+	}
+	if e.Label != "" {
+		s = e.Label + ": " + s
+	}
+	if e.Status != 0 {
+		s += fmt.Sprintf(" (status %d)", e.Status)
+	}
+	if e.Tokens > 0 {
+		s += fmt.Sprintf(" after %d tokens", e.Tokens)
+	}
+	if e.Words != "" {
+		s += ": " + e.Words
+	} else if e.Err != nil {
+		s += ": " + e.Err.Error()
+	}
+	if e.Remedy != "" {
+		s += "; " + e.Remedy
+	}
+	return s
+}
+
+func (e *Error) Unwrap() error { return e.Err }
