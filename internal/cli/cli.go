@@ -1,0 +1,156 @@
+// Package cli is the command line: one file a subcommand, each wiring packages
+// together and holding no algorithm of its own. Nothing imports it but main.
+//
+// Results go to stdout, everything else to stderr. With --json, stdout carries
+// exactly one object. Exit codes: 0 done, 1 failed, 2 wrong use, 3 a --fail-if
+// condition held, 130 interrupted.
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// Exit codes, as docs/cli.md documents them.
+const (
+	exitDone        = 0
+	exitFailed      = 1
+	exitUsage       = 2
+	exitFailIf      = 3
+	exitInterrupted = 130
+)
+
+// app carries what every subcommand shares.
+type app struct {
+	in       io.Reader
+	out, err io.Writer
+	json     bool
+	quiet    bool
+}
+
+// usageError is wrong use: it ends with exit code 2.
+type usageError struct{ error }
+
+func usagef(format string, a ...any) error { return usageError{fmt.Errorf(format, a...)} }
+
+func (e usageError) Unwrap() error { return e.error }
+
+// Main runs the command line and returns the exit code. SIGINT and SIGTERM
+// cancel the command's context, so that long work stops cleanly and keeps what
+// it has; a second signal ends the process at once.
+func Main(args []string, in io.Reader, out, errw io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // restore the default action: the second signal kills
+	return run(ctx, args, in, out, errw)
+}
+
+func run(ctx context.Context, args []string, in io.Reader, out, errw io.Writer) int {
+	a := &app{in: in, out: out, err: errw}
+	root := a.root()
+	root.SetArgs(args)
+	root.SetIn(in)
+	root.SetOut(out)
+	root.SetErr(errw)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitDone
+	}
+	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
+		fmt.Fprintf(errw, "orrery: interrupted: %v\n", err)
+		return exitInterrupted
+	}
+	fmt.Fprintf(errw, "orrery: %v\n", err)
+	var usage usageError
+	if errors.As(err, &usage) || isCobraUsage(err) {
+		return exitUsage
+	}
+	return exitFailed
+}
+
+// isCobraUsage recognises cobra's own untyped complaints about commands.
+func isCobraUsage(err error) bool {
+	s := err.Error()
+	return strings.HasPrefix(s, "unknown command") || strings.HasPrefix(s, "required flag")
+}
+
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "orrery",
+		Short: "Make reasoning models think with fewer tokens, and see what they are doing",
+		Long: `Orrery puts confidence-weighted voting and early stopping in front of any
+OpenAI-compatible server, or of its own built-in reasoner, and trains, scores
+and inspects small reasoning models.
+
+Start with:  orrery ask "Tom has 12 apples. He buys 7 more. How many apples does Tom have?"`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Version:       version(),
+		CompletionOptions: cobra.CompletionOptions{
+			HiddenDefaultCmd: true,
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usagef("unknown command %q: see 'orrery --help' for the list", args[0])
+			}
+			return nil
+		},
+	}
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usagef("%s: %v: see '%s --help'", cmd.CommandPath(), err, cmd.CommandPath())
+	})
+	root.PersistentFlags().BoolVar(&a.json, "json", false, "print one JSON object on stdout (docs/json.md)")
+	root.PersistentFlags().BoolVarP(&a.quiet, "quiet", "q", false, "no progress on stderr")
+	for _, c := range commands {
+		root.AddCommand(c(a))
+	}
+	return root
+}
+
+// commands lists the subcommands' constructors; each file adds its own.
+var commands []func(*app) *cobra.Command
+
+func register(c func(*app) *cobra.Command) { commands = append(commands, c) }
+
+// exactArgs is cobra.ExactArgs with errors that say what is missing.
+func exactArgs(n int, what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) != n {
+			return usagef("%s wants %s, got %d arguments: see '%s --help'", cmd.CommandPath(), what, len(args), cmd.CommandPath())
+		}
+		return nil
+	}
+}
+
+// printJSON writes the one object of --json.
+func (a *app) printJSON(v any) error {
+	e := json.NewEncoder(a.out)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	v := info.Main.Version
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" && len(s.Value) >= 12 {
+			v += " " + s.Value[:12]
+		}
+	}
+	return v
+}
