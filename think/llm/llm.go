@@ -38,7 +38,11 @@ type Request struct {
 	TopP        float64  // 0 or 1: off
 	TopK        int      // 0: off
 	Seed        uint64   // each trace has its own
-	Stop        []string // stop strings, found by the generator across event borders
+	Stop        []string // stop strings, found by the generator across event borders, in either channel
+
+	// Rendered says that Prompt came from a chat template (see [Renderer]) and
+	// so holds its own begin-of-text marker: the server must not add another.
+	Rendered bool
 
 	// TopLogprobs is how many alternatives each token should carry (k).
 	// 0 asks for none. A generator that cannot give any ends the stream with
@@ -120,7 +124,35 @@ type End struct {
 	Retries int
 	// QueueSeconds is the wait for a place at the backend, before sending.
 	QueueSeconds float64
+	// FirstTokenSeconds is the time from sending to the first Text or Token;
+	// 0 if none came.
+	FirstTokenSeconds float64
+	// Tokens is how many the stream brought, and Counted how that is known.
+	Tokens   int
+	Counted  Count
+	Warnings []Warning
 }
+
+// Count says where a number of tokens comes from, best first.
+type Count string
+
+const (
+	CountUsage    Count = "usage"    // the server's own figure
+	CountEntries  Count = "entries"  // one Token event each
+	CountEstimate Count = "estimate" // one token per 3 bytes of text
+)
+
+// Warning is something a run should report although the stream is good. The
+// names are stable: they appear in JSON.
+type Warning string
+
+const (
+	WarnBasisAfterTemperature Warning = "basis_after_temperature" // log-probabilities change with the temperature
+	WarnKReduced              Warning = "k_reduced"               // fewer alternatives than asked for are exact
+	WarnSerialised            Warning = "serialised"              // one trace at a time
+	WarnLateAbort             Warning = "late_abort"              // the server goes on generating after a cancel
+	WarnBufferedUpstream      Warning = "buffered_upstream"       // all tokens arrived at once
+)
 
 // Generator makes traces. It is safe for concurrent use.
 type Generator interface {
@@ -135,6 +167,14 @@ type Generator interface {
 
 	// Info describes the model and its limits. It does no I/O.
 	Info() Info
+}
+
+// Renderer is implemented by generators that can show what their chat template
+// makes of a conversation, for methods that go on from raw text.
+type Renderer interface {
+	// Render returns the prompt, the assistant's opening included. Send it
+	// back as Request.Prompt with Request.Rendered set.
+	Render(ctx context.Context, messages []Message) (string, error)
 }
 
 // Basis says whether log-probabilities were taken before or after the
