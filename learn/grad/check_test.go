@@ -144,6 +144,7 @@ func opCases() []opCase {
 		{"Add itself", []*Var{n(3)}, func(t *Tape, v []*Var) *Var { return t.Add(v[0], v[0]) }},
 		{"SwiGLU", []*Var{n(3, 4), n(3, 4)}, func(t *Tape, v []*Var) *Var { return t.SwiGLU(v[0], v[1]) }},
 		{"SwiGLU of itself", []*Var{n(20)}, func(t *Tape, v []*Var) *Var { return t.SwiGLU(v[0], v[0]) }},
+		{"GELU", []*Var{n(40)}, func(t *Tape, v []*Var) *Var { return t.GELU(v[0]) }},
 		{"CrossEntropy", []*Var{n(5, 6)}, func(t *Tape, v []*Var) *Var { l, _ := t.CrossEntropy(v[0], targets, nil); return l }},
 		{"CrossEntropy weighted", []*Var{n(5, 6)}, func(t *Tape, v []*Var) *Var { l, _ := t.CrossEntropy(v[0], targets, weights); return l }},
 		{"CrossEntropy shared", []*Var{n(5, 6)}, func(t *Tape, v []*Var) *Var {

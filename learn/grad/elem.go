@@ -72,3 +72,17 @@ func (t *Tape) spare(n int) []float32 {
 	clear(b)
 	return b
 }
+
+// GELU is ½x(1 + tanh(√(2/π)(x + 0.044715x³))) (arXiv 1606.08415).
+func (t *Tape) GELU(x *Var) *Var { return t.unary("GELU", x, tensor.GELU, tensor.GELUGrad) }
+
+// unary is an operation on single elements; back adds to dx, given dy and x.
+func (t *Tape) unary(name string, x *Var, f func(y, x []float32), back func(dx, dy, x []float32)) *Var {
+	out := t.node(x.Shape(), x)
+	y, xs := out.Val.Data, x.Val.Data
+	flat(len(y), func(lo, hi int) { f(y[lo:hi], xs[lo:hi]) })
+	return t.done(name, out, func() {
+		dx, dy := t.gradSum(x), out.Grad.Data
+		flat(len(y), func(lo, hi int) { back(dx[lo:hi], dy[lo:hi], xs[lo:hi]) })
+	})
+}
