@@ -1,9 +1,13 @@
 package task
 
-import "strings"
+import (
+	"strings"
 
-// sameAnswer reports whether a given answer matches the wanted one.
+	"orrery/think/answer"
+)
+
+// sameAnswer reports whether a given answer is the wanted one, by the same keys
+// that votes use.
 func sameAnswer(want, given string) bool {
-	given = strings.TrimSpace(given)
-	return given != "" && given == want
+	return strings.TrimSpace(given) != "" && answer.Equal(want, given)
 }
