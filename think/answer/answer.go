@@ -51,6 +51,9 @@ func (k Key) String() string {
 	case k.Unit == "%" || k.Unit == "°":
 		return k.Value + k.Unit
 	case k.Unit == "$":
+		if abs, negative := strings.CutPrefix(k.Value, "-"); negative {
+			return "-$" + abs
+		}
 		return "$" + k.Value
 	}
 	return k.Value + ` \unit{` + k.Unit + "}"

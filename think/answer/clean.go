@@ -35,7 +35,7 @@ var respelled = map[string]string{
 // symbols are Unicode signs with an ASCII or TeX spelling.
 var symbols = map[rune]string{
 	'−': "-", '﹣': "-", '‐': "-", '‑': "-",
-	'×': `\times `, '÷': `\div `, '·': `\cdot `, '⋅': `\cdot `, '∙': `\cdot `, '√': `\sqrt `, '∕': "/", '⁄': "/",
+	'×': `\times `, '÷': `\div `, '·': `\cdot `, '⋅': `\cdot `, '∙': `\cdot `, '√': `\sqrt `, '∕': "/", '\u00b5': "μ", '⁄': "/",
 	'±': `\pm `, '∓': `\mp `, 'º': "°", '˚': "°", '℃': "°C", '℉': "°F", '…': "...", '。': ".", '、': ",",
 	'½': `\frac{1}{2}`, '⅓': `\frac{1}{3}`, '⅔': `\frac{2}{3}`, '¼': `\frac{1}{4}`, '¾': `\frac{3}{4}`,
 	'⅕': `\frac{1}{5}`, '⅖': `\frac{2}{5}`, '⅗': `\frac{3}{5}`, '⅘': `\frac{4}{5}`, '⅙': `\frac{1}{6}`,

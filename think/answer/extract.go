@@ -13,13 +13,13 @@ const thinkEnd = "</think>"
 // box, in order of preference. Group 1 is the answer.
 var DefaultPatterns = []*regexp.Regexp{
 	// "The final answer is 42.", "**Final answer:** 42"
-	regexp.MustCompile(`(?im)final\s+answer\s*(?:is\b|[:=])[\s:*]*(\S.*?)[\s*]*(?:\.\s|\.?$)`),
+	regexp.MustCompile(`(?im)final\s+answer\s*(?:is\b|[:=])[\s:*]*(\S.*?)[ \t*]*(?:\.\s|\.?$)`),
 	// GSM8K: "#### 42"
 	regexp.MustCompile(`(?m)^####[ \t]*(\S.*?)[ \t]*$`),
 	// "the correct option is (B)", "Answer: B"
 	regexp.MustCompile(`(?i)(?:correct\s+(?:answer|choice|option)\s+is|answer\s*:)[\s:*]*\(?([A-Z])\b\)?`),
 	// "The answer is 42.", "Answer: 42"
-	regexp.MustCompile(`(?im)\banswer\s*(?:is\b|[:=])[\s:*]*(\S.*?)[\s*]*(?:\.\s|\.?$)`),
+	regexp.MustCompile(`(?im)\banswer\s*(?:is\b|[:=])[\s:*]*(\S.*?)[ \t*]*(?:\.\s|\.?$)`),
 }
 
 // Extractor takes answers out of generated texts. The zero value is ready to
@@ -160,7 +160,7 @@ func unbraced(text string) (ans string, ok bool) {
 		}
 		end = i
 		from := i + len(`\boxed`)
-		if from < len(text) && isLetter(text[from]) && text[from-1] == 'd' && macroAt(text, i) != "boxed" && !isSingle(text[from:]) {
+		if from < len(text) && isLetter(text[from]) {
 			continue // a longer macro name
 		}
 		from = skipBlanks(text, from)
@@ -179,10 +179,6 @@ func unbraced(text string) (ans string, ok bool) {
 		}
 	}
 }
-
-// isSingle reports whether a text starts with a letter that stands alone, as in
-// \boxedB, which no TeX accepts but models write.
-func isSingle(s string) bool { return len(s) == 1 || !isLetter(s[1]) }
 
 // lastMatch returns the last match of a pattern that is not blank.
 func lastMatch(re *regexp.Regexp, text string) (ans string, ok bool) {
