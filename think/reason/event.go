@@ -49,7 +49,7 @@ type TraceStarted struct {
 type TraceProgress struct {
 	Trace      int      `json:"trace"`
 	Tokens     int      `json:"tokens"`
-	Confidence *float64 `json:"confidence,omitempty"` // mean C of the scored tokens since the last report
+	Confidence *float64 `json:"confidence,omitempty"` // C of the last scored token
 	Group      *float64 `json:"group,omitempty"`      // the last full group's
 	Text       string   `json:"text,omitempty"`
 	Reasoning  string   `json:"reasoning,omitempty"`

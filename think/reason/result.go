@@ -1,6 +1,12 @@
 package reason
 
-import "orrery/think/vote"
+import (
+	"fmt"
+	"time"
+
+	"orrery/think/confidence"
+	"orrery/think/vote"
+)
 
 // Result is what a run found out. It marshals into the object of
 // `orrery ask --json`; fields after warnings are additions to that contract.
@@ -83,4 +89,127 @@ type TraceResult struct {
 
 	Text      string `json:"-"` // answer channel, up to the decision
 	Reasoning string `json:"-"` // reasoning channel, up to the decision
+}
+
+// outcome is the run's answer, by extracted answers or else by whole texts.
+func (e *engine) outcome() vote.Outcome {
+	o := e.m.Outcome()
+	if o.Kind == vote.ByNone {
+		o = e.m.FreeForm(func(i int) string { return e.traces[i].whole() })
+	}
+	return o
+}
+
+// result sums the run up.
+func (e *engine) result() *Result {
+	o := e.outcome()
+	if e.failed > 0 {
+		e.warn("upstream_error", fmt.Sprintf("%d traces failed, first: %v", e.failed, e.failure))
+	}
+	r := &Result{Version: 1, Method: e.method, Model: e.info.Model, Votes: classes(o.Tally), Traces: []TraceResult{},
+		Seconds: time.Since(e.start).Seconds(), Warnings: e.warnings, Vote: string(o.Kind), Fallback: o.Fallback,
+		Calibrated: e.m.Calibrated(), StoppedBy: e.m.StoppedBy(), Launched: len(e.traces), NotLaunched: e.m.NotLaunched()}
+	if o.Winner >= 0 {
+		r.Answer, r.Winner, r.Text = &o.Answer, &o.Winner, e.traces[o.Winner].text()
+	}
+	if s, ok := e.m.Threshold(); ok {
+		r.S = &s
+	}
+	if beta, ok := o.Beta(); ok {
+		r.Beta = &beta
+	}
+	if e.k > 0 {
+		r.Window = e.m.Config().Window
+	}
+	for _, s := range e.traces {
+		r.Traces = append(r.Traces, e.trace(s))
+		r.QueueSeconds += s.end.QueueSeconds
+	}
+	r.Tokens = count(r.Traces, r.NotLaunched)
+	return r
+}
+
+// trace is the record of one stream.
+func (e *engine) trace(s *stream) TraceResult {
+	rec := s.rec
+	t := TraceResult{ID: rec.ID, StopReason: rec.Reason, Tokens: rec.Tokens, Phase: rec.Phase, RetryOf: retryOf(rec),
+		Seed: s.seed, Votes: rec.Votes, AfterStop: rec.AfterStop, UsageTokens: s.usage,
+		Seconds: s.finished.Sub(s.started).Seconds(), FirstToken: s.end.FirstTokenSeconds, Queue: s.end.QueueSeconds,
+		Retries: s.end.Retries, Matched: s.end.Matched, Text: s.text(), Reasoning: s.reasoning()}
+	if !rec.Key.IsZero() {
+		t.Answer = &rec.Answer
+	}
+	if !rec.Votes {
+		t.Excluded = &rec.Excluded
+	}
+	t.Mean, t.Lowest, t.Bottom10, t.Tail = measures(rec.Measures)
+	if w, ok := e.m.Weight(rec); ok {
+		t.Weight = &w
+	}
+	if !rec.Reason.Completed() && rec.Reason != vote.UpstreamError {
+		t.TokenIndex = &rec.Tokens
+	}
+	if rec.Reason == vote.LowConfidence {
+		t.Group = &rec.Group
+	}
+	if s.err != nil {
+		t.Error = s.err.Error()
+	}
+	return t
+}
+
+// count adds the traces' tokens up.
+func count(traces []TraceResult, notLaunched int) Tokens {
+	t := Tokens{ByPhase: map[vote.Phase]int{}, ByReason: map[vote.StopReason]int{}}
+	completed, full := 0, 0
+	for _, tr := range traces {
+		t.Used += tr.Tokens
+		t.AfterStop += tr.AfterStop
+		t.ByPhase[tr.Phase] += tr.Tokens
+		t.ByReason[tr.StopReason] += tr.Tokens
+		if tr.StopReason.Completed() {
+			completed++
+			full += tr.Tokens
+		}
+	}
+	if completed > 0 {
+		m := float64(full) / float64(completed)
+		saved := m * float64(notLaunched)
+		for _, tr := range traces {
+			if tr.TokenIndex != nil {
+				saved += max(0, m-float64(tr.Tokens))
+			}
+		}
+		t.SavedEstimate = &saved
+	}
+	return t
+}
+
+func classes(t vote.Tally) []Class {
+	c := []Class{}
+	for _, k := range t.Classes {
+		c = append(c, Class{Answer: k.Answer, Weight: k.V, Traces: k.Traces, Count: len(k.Traces)})
+	}
+	return c
+}
+
+func measures(m confidence.Measures) (mean, lowest, bottom10, tail *float64) {
+	if m.Scored == 0 {
+		return nil, nil, nil, nil
+	}
+	return &m.Mean, &m.Lowest, &m.Bottom10, &m.Tail
+}
+
+func retryOf(r *vote.Record) *int {
+	if r.RetryOf < 0 {
+		return nil
+	}
+	return &r.RetryOf
+}
+
+func positive(v float64) *float64 {
+	if v > 0 {
+		return &v
+	}
+	return nil
 }
