@@ -86,3 +86,6 @@ func (t *Tape) unary(name string, x *Var, f func(y, x []float32), back func(dx, 
 		flat(len(y), func(lo, hi int) { back(dx[lo:hi], dy[lo:hi], xs[lo:hi]) })
 	})
 }
+
+// StopGrad is x, with no gradient back to it. It shares x's memory.
+func (t *Tape) StopGrad(x *Var) *Var { return &Var{Name: x.Name, Val: x.Val} }
