@@ -1,0 +1,53 @@
+package recipe
+
+import (
+	"orrery/learn/nn"
+	"orrery/learn/train"
+)
+
+func init() {
+	Register(Recipe{
+		Name:  "builtin",
+		About: "the built-in reasoner: arithmetic, ProsQA and countdown, solved step by step (about an hour on two cores)",
+		New:   func() Settings { return builtin() },
+	})
+	Register(Recipe{
+		Name:  "tiny",
+		About: "a few seconds of the same on easy arithmetic, to see that everything works",
+		New:   func() Settings { return tiny() },
+	})
+}
+
+// builtin is the model in the repository.
+func builtin() *Supervised {
+	return &Supervised{
+		Model: nn.Config{
+			HiddenSize: 192, Layers: 6, Heads: 6, KVHeads: 2, HeadDim: 32, Intermediate: 512, MaxPositions: 512,
+			Positions: "rotary", RopeTheta: 10000, Norm: "rms", NormEps: 1e-5, MLP: "swiglu", Tied: true,
+		},
+		Train: train.Config{
+			Seed: 1, Steps: 6000, BatchTokens: 6000, Clip: 1, CheckpointEvery: 100,
+			Optimizer: train.Optimizer{Kind: "adamw", LR: 2e-3, Beta1: 0.9, Beta2: 0.98, Eps: 1e-8, Decay: 0.05},
+			Schedule:  train.Schedule{Warmup: 200, Final: 0.02},
+			Eval:      train.Evaluation{Every: 500, Problems: 64, Temperature: 1, MaxTokens: 160},
+		},
+		Mix: []train.Mix{
+			{Task: "arithmetic", Weight: 5},
+			{Task: "prosqa", Weight: 1, EasyStart: 1, EasyEnd: 0.1, EasyUntil: 2500},
+			{Task: "countdown", Weight: 2},
+		},
+		ExtraQueries: 5,
+	}
+}
+
+// tiny is small enough for tests and for a first look.
+func tiny() *Supervised {
+	s := builtin()
+	s.Model.HiddenSize, s.Model.Layers, s.Model.Heads, s.Model.KVHeads, s.Model.HeadDim, s.Model.Intermediate = 48, 2, 3, 1, 16, 128
+	s.Train.Steps, s.Train.BatchTokens, s.Train.CheckpointEvery = 200, 1000, 50
+	s.Train.Optimizer.LR, s.Train.Schedule.Warmup = 3e-3, 20
+	s.Train.Eval = train.Evaluation{Every: 100, Problems: 16, Temperature: 1, MaxTokens: 60}
+	s.Mix = []train.Mix{{Task: "arithmetic", Weight: 1, Easy: true}}
+	s.ExtraQueries = 0
+	return s
+}

@@ -1,0 +1,109 @@
+package recipe
+
+import (
+	"math/rand/v2"
+	"strings"
+
+	"orrery/learn/token"
+	"orrery/learn/train"
+	"orrery/task"
+)
+
+// A ProsQA question is some forty sentences about a graph and one short query
+// at the end, and only the solution teaches anything. So a training example
+// asks several queries about one graph: the sentences are the trunk, every
+// query with its solution is a branch that sees the trunk and itself and
+// stands at the positions right after the trunk, as if the others weren't
+// there. That is the sum of the plain examples, for a fraction of the tokens.
+
+// branched makes one example of a problem and extra queries about its graph.
+func branched(v *token.Vocab, rng *rand.Rand, p task.Problem, extra int) train.Example {
+	g, ok := p.Data.(*task.Graph)
+	at := strings.LastIndex(p.Question, " Is ")
+	if !ok || at < 0 || extra == 0 {
+		return train.Supervised(v, p, 0)
+	}
+	e := train.Example{Tokens: append([]int{v.BOS()}, v.Encode(p.Question[:at])...)}
+	trunk := len(e.Tokens)
+	for i := range trunk {
+		e.Targets = append(e.Targets, -1)
+		e.Positions = append(e.Positions, i)
+		e.Branch = append(e.Branch, 0)
+	}
+	add := func(n int, query, solution string) {
+		ids := v.Encode(query + "\n")
+		asked := len(ids)
+		ids = append(append(ids, v.Encode(solution)...), v.EOS())
+		for i, id := range ids[:len(ids)-1] {
+			target := -1
+			if i+1 >= asked {
+				target = ids[i+1]
+			}
+			e.Tokens = append(e.Tokens, id)
+			e.Targets = append(e.Targets, target)
+			e.Positions = append(e.Positions, trunk+i)
+			e.Branch = append(e.Branch, n)
+		}
+	}
+	add(1, p.Question[at:], p.Solution())
+	for n := range extra {
+		if q, solution, ok := otherQuery(rng, g); ok {
+			add(n+2, q, solution)
+		}
+	}
+	return e
+}
+
+// otherQuery asks about a random person of the graph, a random leaf at least
+// two steps below, and a random leaf that is not below. ok is false where the
+// drawn person has no such leaves.
+func otherQuery(rng *rand.Rand, g *task.Graph) (query, solution string, ok bool) {
+	children, parents := g.Children(), g.Parents()
+	var roots, below, beside []int
+	for v := range g.Nodes() {
+		if len(parents[v]) == 0 {
+			roots = append(roots, v)
+		}
+	}
+	root := roots[rng.IntN(len(roots))]
+	dist := g.Distances(root)
+	for v := range g.Nodes() {
+		switch {
+		case len(children[v]) > 0 || len(parents[v]) == 0:
+		case dist[v] >= 2:
+			below = append(below, v)
+		case dist[v] < 0:
+			beside = append(beside, v)
+		}
+	}
+	if len(below) == 0 || len(beside) == 0 {
+		return "", "", false
+	}
+	name := g.IdxToSymbol
+	target, other := below[rng.IntN(len(below))], beside[rng.IntN(len(beside))]
+	a, b := name[target], name[other]
+	if rng.IntN(2) == 0 {
+		a, b = b, a
+	}
+	// A shortest path, drawn from the target upwards.
+	path := []int{target}
+	for v := target; v != root; {
+		var up []int
+		for _, w := range parents[v] {
+			if dist[w] == dist[v]-1 {
+				up = append(up, w)
+			}
+		}
+		v = up[rng.IntN(len(up))]
+		path = append(path, v)
+	}
+	s := task.Problem{Answer: name[target]}
+	for i := len(path) - 1; i > 0; i-- {
+		every := "Every "
+		if path[i] == root {
+			every = ""
+		}
+		s.Steps = append(s.Steps, every+name[path[i]]+" is a "+name[path[i-1]]+".")
+	}
+	return " Is " + name[root] + " a " + a + " or " + b + "?", s.Solution(), true
+}

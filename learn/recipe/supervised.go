@@ -1,0 +1,71 @@
+package recipe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+
+	"orrery/learn/nn"
+	"orrery/learn/token"
+	"orrery/learn/train"
+	"orrery/task"
+)
+
+// Supervised trains a causal transformer on worked solutions of generated
+// problems.
+type Supervised struct {
+	Model nn.Config    `json:"model"` // vocab_size, bos and eos are the vocabulary's
+	Train train.Config `json:"train"`
+	Mix   []train.Mix  `json:"mix"`
+
+	// ExtraQueries is how many further queries a ProsQA example asks about its
+	// graph.
+	ExtraQueries int `json:"extra_queries"`
+}
+
+// phrases are texts of more than a word that stand in every sentence of a
+// ProsQA question. As tokens of their own they shorten it by a third, and bring
+// the two kinds that a sentence relates next to each other.
+var phrases = []string{" is a", ". Every"}
+
+// Vocabulary is the tokenizer of the models made here: bytes, the words of all
+// tasks, and some phrases.
+func Vocabulary() (*token.Vocab, error) {
+	return token.New(append(token.Pieces(task.Vocabulary()), phrases...))
+}
+
+// Run implements Settings.
+func (s *Supervised) Run(ctx context.Context, name string, o Options) error {
+	r, err := s.prepare(name, o)
+	if err != nil {
+		return err
+	}
+	return r.Train(ctx, o.Progress)
+}
+
+// prepare sets up the training.
+func (s *Supervised) prepare(name string, o Options) (*train.Run, error) {
+	v, err := Vocabulary()
+	if err != nil {
+		return nil, fmt.Errorf("recipe %s: %w", name, err)
+	}
+	if s.ExtraQueries < 0 {
+		return nil, fmt.Errorf("recipe %s: extra_queries is %d, want at least 0", name, s.ExtraQueries)
+	}
+	if o.Dir == "" {
+		return nil, errors.New("recipe " + name + ": no run folder is given")
+	}
+	s.Model.VocabSize, s.Model.BOS, s.Model.EOS = v.Size(), v.BOS(), v.EOS()
+	problems, err := train.NewProblems(v, s.Mix, s.Train.Seed, s.Train.Eval.Problems)
+	if err != nil {
+		return nil, fmt.Errorf("recipe %s: %w", name, err)
+	}
+	problems.Expand = map[string]func(*rand.Rand, task.Problem) train.Example{
+		"prosqa": func(rng *rand.Rand, p task.Problem) train.Example { return branched(v, rng, p, s.ExtraQueries) },
+	}
+	return &train.Run{
+		Dir: o.Dir, Resume: o.Resume, Recipe: Choice{name, s},
+		Config: s.Train, Model: s.Model, Vocab: v, Source: problems,
+	}, nil
+}

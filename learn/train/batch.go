@@ -1,0 +1,112 @@
+package train
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+
+	"orrery/learn/nn"
+)
+
+// Streams of random numbers: each use has its own PCG stream under the run's
+// seed, so that held-out problems never come from the stream that makes
+// training batches, and batch i needs no memory of batch i−1.
+const (
+	trainStream = 1 << 56 // + batch number
+	heldStream  = 2 << 56 // + number of the problem
+	traceStream = 3 << 56 // + step·problems + number of the problem
+)
+
+func stream(seed, id uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, id)) }
+
+// batch is ragged: N = ΣL rows without padding.
+type batch struct {
+	input   nn.Input
+	rows    []int     // rows of the input that have a target
+	targets []int     // (len(rows))
+	weights []float32 // (len(rows)), nil: all 1
+	tokens  int       // N
+}
+
+// drawBatch makes batch i, a pure function of seed and i: examples are drawn
+// until their tokens reach the budget.
+func drawBatch(src Source, seed uint64, i, budget, vocab, positions int) (*batch, error) {
+	rng := stream(seed, trainStream+uint64(i))
+	var list []Example
+	for n := 0; n < budget; {
+		e := src.Draw(rng, i)
+		if err := e.check(vocab, positions); err != nil {
+			return nil, fmt.Errorf("example %d of batch %d: %w", len(list), i, err)
+		}
+		list = append(list, e)
+		n += len(e.Tokens)
+	}
+	return pack(list), nil
+}
+
+// pack joins examples into one batch.
+func pack(list []Example) *batch {
+	b := &batch{}
+	weighted, branched := false, false
+	for _, e := range list {
+		weighted = weighted || e.Weights != nil
+		branched = branched || e.Branch != nil
+	}
+	for _, e := range list {
+		for i := range e.Tokens {
+			if branched {
+				at := i
+				if e.Positions != nil {
+					at = e.Positions[i]
+				}
+				b.input.Positions = append(b.input.Positions, at)
+			}
+			if e.Targets[i] < 0 {
+				continue
+			}
+			b.rows = append(b.rows, b.tokens+i)
+			b.targets = append(b.targets, e.Targets[i])
+			if weighted {
+				w := float32(1)
+				if e.Weights != nil {
+					w = e.Weights[i]
+				}
+				b.weights = append(b.weights, w)
+			}
+		}
+		b.input.Tokens = append(b.input.Tokens, e.Tokens...)
+		b.input.Lens = append(b.input.Lens, len(e.Tokens))
+		b.tokens += len(e.Tokens)
+	}
+	if branched {
+		b.input.Allow = func(seq, q, k int) bool { return list[seq].sees(q, k) }
+	}
+	return b
+}
+
+// drawn is a batch or the error that took its place.
+type drawn struct {
+	*batch
+	err error
+}
+
+// batches makes the batches of steps [from, to) one ahead of their use, until
+// ctx ends. The channel closes after the last.
+func batches(ctx context.Context, from, to int, draw func(i int) (*batch, error)) <-chan drawn {
+	out := make(chan drawn, 1)
+	go func() {
+		defer close(out)
+		for i := from; i < to; i++ {
+			b, err := draw(i)
+			select {
+			case out <- drawn{b, err}:
+			case <-ctx.Done():
+				return
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	return out
+}

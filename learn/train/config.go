@@ -1,0 +1,119 @@
+package train
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+
+	"orrery/learn/sample"
+)
+
+// Config says how a model is trained: everything that the resulting bytes
+// depend on, besides the model's shape, its vocabulary and the Source.
+type Config struct {
+	Seed            uint64     `json:"seed"`             // of the initial weights, of every batch and of evaluation
+	Steps           int        `json:"steps"`            // optimiser steps, > 0
+	BatchTokens     int        `json:"batch_tokens"`     // input tokens a batch, > 0: the example that reaches it is the last
+	Clip            float64    `json:"clip"`             // largest global norm of the gradient; 0: no clipping
+	CheckpointEvery int        `json:"checkpoint_every"` // steps; 0: at evaluations and at the end only
+	Optimizer       Optimizer  `json:"optimizer"`
+	Schedule        Schedule   `json:"schedule"`
+	Eval            Evaluation `json:"eval"`
+}
+
+// Optimizer is Adam (arXiv 1412.6980) with decoupled ("adamw", arXiv
+// 1711.05101) or coupled ("adam") weight decay. Only parameters of two
+// dimensions and more decay: norms and biases set scales, which decay would
+// pull away from where they work.
+type Optimizer struct {
+	Kind  string  `json:"kind"`  // "adamw" or "adam"
+	LR    float64 `json:"lr"`    // at the top of the schedule
+	Beta1 float64 `json:"beta1"` // [0, 1)
+	Beta2 float64 `json:"beta2"` // [0, 1)
+	Eps   float64 `json:"eps"`   // > 0
+	Decay float64 `json:"decay"` // ≥ 0
+}
+
+// Schedule is a linear warm-up and then half a cosine.
+type Schedule struct {
+	Warmup int     `json:"warmup"` // steps until the full learning rate
+	Final  float64 `json:"final"`  // share of the learning rate at the last step, [0, 1]
+}
+
+// Evaluation asks held-out problems while training goes on.
+type Evaluation struct {
+	Every       int     `json:"every"`       // steps; 0: only after the last step
+	Problems    int     `json:"problems"`    // a task; 0: no evaluation at all
+	Temperature float64 `json:"temperature"` // of the sampled traces
+	MaxTokens   int     `json:"max_tokens"`  // a solution
+}
+
+// Validate reports the first setting without meaning, by its JSON name.
+func (c Config) Validate() error {
+	o, s, e := c.Optimizer, c.Schedule, c.Eval
+	finite := func(x float64) bool { return x >= 0 && !math.IsInf(x, 0) } // false for NaN
+	for _, check := range []struct {
+		ok    bool
+		field string
+		value any
+		want  string
+	}{
+		{c.Steps > 0, "steps", c.Steps, "at least 1"},
+		{c.BatchTokens > 0, "batch_tokens", c.BatchTokens, "at least 1"},
+		{finite(c.Clip), "clip", c.Clip, "0 (off) or more"},
+		{c.CheckpointEvery >= 0, "checkpoint_every", c.CheckpointEvery, "0 (at evaluations and at the end) or more"},
+		{o.Kind == "adamw" || o.Kind == "adam", "optimizer.kind", o.Kind, `"adamw" or "adam"`},
+		{finite(o.LR) && o.LR > 0, "optimizer.lr", o.LR, "more than 0"},
+		{o.Beta1 >= 0 && o.Beta1 < 1, "optimizer.beta1", o.Beta1, "from 0 to below 1"},
+		{o.Beta2 >= 0 && o.Beta2 < 1, "optimizer.beta2", o.Beta2, "from 0 to below 1"},
+		{finite(o.Eps) && o.Eps > 0, "optimizer.eps", o.Eps, "more than 0"},
+		{finite(o.Decay), "optimizer.decay", o.Decay, "0 or more"},
+		{s.Warmup >= 0, "schedule.warmup", s.Warmup, "0 or more"},
+		{s.Final >= 0 && s.Final <= 1, "schedule.final", s.Final, "from 0 to 1"},
+		{e.Every >= 0, "eval.every", e.Every, "0 (only at the end) or more"},
+		{e.Problems >= 0, "eval.problems", e.Problems, "0 (no evaluation) or more"},
+		{e.Problems == 0 || e.MaxTokens > 0, "eval.max_tokens", e.MaxTokens, "at least 1"},
+		{(sample.Settings{Temperature: e.Temperature}).Validate() == nil, "eval.temperature", e.Temperature, "0 (greedy) or more"},
+	} {
+		if !check.ok {
+			return fmt.Errorf("training config: %s is %v, want %s", check.field, check.value, check.want)
+		}
+	}
+	return nil
+}
+
+// LR is the learning rate of step 1…Steps: lr·step/warmup while warming up,
+// then lr·(final + (1−final)·½(1+cos πx)), x going from 0 to 1 at the last
+// step.
+func (c Config) LR(step int) float64 {
+	w := c.Schedule.Warmup
+	if step < w {
+		return c.Optimizer.LR * float64(step) / float64(w)
+	}
+	x := 1.0
+	if c.Steps > w {
+		x = float64(step-w) / float64(c.Steps-w)
+	}
+	f := c.Schedule.Final
+	return c.Optimizer.LR * (f + (1-f)*(1+math.Cos(math.Pi*min(x, 1)))/2)
+}
+
+// Strict decodes one JSON value into v, keeping what v holds for the fields
+// that the JSON leaves out. Unknown fields and trailing data are errors.
+func Strict(data []byte, v any) error {
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	if err := d.Decode(v); err != nil {
+		if errors.Is(err, io.EOF) {
+			err = errors.New("it is empty")
+		}
+		return err
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("something follows the value")
+	}
+	return nil
+}
