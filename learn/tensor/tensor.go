@@ -15,6 +15,8 @@
 // decoding step gives bit for bit what a full recomputation gives.
 package tensor
 
+//go:generate go run -C asmgen . ..
+
 import "fmt"
 
 // Tensor is a dense, contiguous, row-major array. The zero value is an empty

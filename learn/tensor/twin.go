@@ -2,21 +2,29 @@ package tensor
 
 import "math"
 
-// fma is float32(a*b + c) with the product exact in float64. It can differ from
-// a hardware fused multiply-add in the last bit, where rounding happens twice.
-func fma(a, b, c float32) float32 { return float32(float64(a)*float64(b) + float64(c)) }
-
+// gemmTwin is the definition of a product. Its loops over j are innermost where
+// the rows of b are contiguous; the chain of each element is over k either way.
 func gemmTwin(c, a, b Mat, acc bool) {
 	for i := range c.Rows {
-		for j := range c.Cols {
-			var s float32
-			if acc {
-				s = c.at(i, j)
+		row := c.Data[i*c.Stride : i*c.Stride+c.Cols]
+		if !acc {
+			clear(row)
+		}
+		if b.Trans {
+			for j := range row {
+				s := row[j]
+				for k := range a.Cols {
+					s = fma(a.at(i, k), b.Data[j*b.Stride+k], s)
+				}
+				row[j] = s
 			}
-			for k := range a.Cols {
-				s = fma(a.at(i, k), b.at(k, j), s)
+			continue
+		}
+		for k := range a.Cols {
+			v, bk := a.at(i, k), b.Data[k*b.Stride:]
+			for j := range row {
+				row[j] = fma(v, bk[j], row[j])
 			}
-			c.Data[i*c.Stride+j] = s
 		}
 	}
 }
