@@ -91,7 +91,8 @@ func (Countdown) Generate(rng *rand.Rand, level Level) Problem {
 		c.Target = hit.n
 		p := Problem{Task: Countdown{}.Name(), Level: level, Question: c.question(), Answer: hit.String(), Data: c}
 		for range rng.IntN(misses + 1) {
-			if g := miss(rng, c); g != nil {
+			// A guess isn't worth repeating, least of all as an example.
+			if g := miss(rng, c); g != nil && !slices.Equal(g.steps(nil), p.Steps) {
 				p.Steps = g.steps(p.Steps)
 			}
 		}

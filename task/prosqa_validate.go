@@ -33,6 +33,7 @@ func ValidateProsQA(p Problem) error {
 			}
 			return nil
 		},
+		func() *FieldError { return g.checkPersons(p.Question) },
 		g.checkCover,
 		func() *FieldError { return g.checkSteps(p.Steps) },
 	} {
@@ -109,19 +110,21 @@ func (g *Graph) checkQuestion(question string) *FieldError {
 	if err != nil {
 		return &FieldError{Item: -1, Field: "question", Err: err}
 	}
-	top := g.isParentless()
-	missing := map[fact]bool{}
+	missing := map[[2]string]bool{}
 	for _, e := range g.Edges {
-		missing[fact{g.IdxToSymbol[e[0]], g.IdxToSymbol[e[1]], top[e[0]]}] = true
+		missing[[2]string{g.IdxToSymbol[e[0]], g.IdxToSymbol[e[1]]}] = true
 	}
 	for i, f := range facts {
-		if !missing[f] {
-			return fieldf("question", "sentence %d, from %q to %q, isn't an edge, is one for the second time, or takes a kind for a person", i+1, f.from, f.to)
+		if edge := [2]string{f.from, f.to}; missing[edge] {
+			delete(missing, edge)
+			continue
 		}
-		delete(missing, f)
+		return fieldf("question", "sentence %d, from %q to %q, isn't an edge or is one for the second time", i+1, f.from, f.to)
 	}
-	for f := range missing {
-		return fieldf("question", "no sentence says the edge from %q to %q", f.from, f.to)
+	for _, e := range g.Edges {
+		if a, b := g.IdxToSymbol[e[0]], g.IdxToSymbol[e[1]]; missing[[2]string{a, b}] {
+			return fieldf("question", "no sentence says the edge from %q to %q", a, b)
+		}
 	}
 	if q.name != g.IdxToSymbol[g.Root] {
 		return fieldf("root", "is %q, but the question asks about %q", g.IdxToSymbol[g.Root], q.name)
@@ -143,6 +146,26 @@ func (g *Graph) checkReach() *FieldError {
 		return &FieldError{Item: -1, Field: "neg_target", Err: errors.New("both candidates can be reached from the root")}
 	case neg:
 		return &FieldError{Item: -1, Field: "target", Err: errors.New("only the negative target can be reached from the root")}
+	}
+	return nil
+}
+
+// checkPersons demands "N is a c." of parentless sources and "Every c is a d." of
+// the others. It comes after checkReach because derived files that lost the sentence about
+// the person leave kinds without parents.
+func (g *Graph) checkPersons(question string) *FieldError {
+	facts, _, err := readQuestion(question)
+	if err != nil {
+		return &FieldError{Item: -1, Field: "question", Err: err}
+	}
+	top := map[string]bool{}
+	for v, parentless := range g.isParentless() {
+		top[g.IdxToSymbol[v]] = parentless
+	}
+	for i, f := range facts {
+		if f.person != top[f.from] {
+			return fieldf("question", "sentence %d takes %q for a person and it has parents, or for a kind and it has none", i+1, f.from)
+		}
 	}
 	return nil
 }

@@ -252,10 +252,11 @@ func (t *teller) numbers(s sentence) (x, y int, ok bool) {
 	return x, y, ok
 }
 
-// work computes a op b as one step; ok is false outside 1…limit.
+// work computes a op b as one step; ok is false outside 1…limit, and for a
+// product with 1.
 func (t *teller) work(a int, op byte, b int) (n int, ok bool) {
 	n, ok = apply(a, op, b)
-	if !ok || n > t.sc.limit {
+	if !ok || n > t.sc.limit || op == '*' && min(a, b) < 2 {
 		return 0, false
 	}
 	t.steps = append(t.steps, equation(a, op, b, n))

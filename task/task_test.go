@@ -60,6 +60,7 @@ func TestSameSeedSameBytes(t *testing.T) {
 // 16 names in a half of the arithmetic problems, has a chance of more than 1 in 50 per
 // problem, so that 3,000 miss it with probability below 1e-26.
 func TestWordsAreThoseUsed(t *testing.T) {
+	v := Vocabulary()
 	for _, name := range Names() {
 		k, _ := Lookup(name)
 		words := k.Words()
@@ -85,12 +86,12 @@ func TestWordsAreThoseUsed(t *testing.T) {
 			}
 		}
 		for _, w := range words {
-			if !slices.Contains(Vocabulary(), w) {
+			if !slices.Contains(v, w) {
 				t.Errorf("%s: Vocabulary lacks %q", name, w)
 			}
 		}
 	}
-	if v := Vocabulary(); !slices.IsSorted(v) || len(slices.Compact(slices.Clone(v))) != len(v) {
+	if !slices.IsSorted(v) || len(slices.Compact(slices.Clone(v))) != len(v) {
 		t.Errorf("vocabulary unsorted or repeated: %v", v)
 	}
 }
