@@ -1,0 +1,178 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"orrery/think/reason"
+)
+
+func init() { register(askCommand) }
+
+// maxQuestion bounds what is read from stdin: no model reads more.
+const maxQuestion = 8 << 20
+
+func askCommand(a *app) *cobra.Command {
+	var src source
+	var pf paramFlags
+	var method string
+	var bare bool
+	c := &cobra.Command{
+		Use:   "ask QUESTION",
+		Short: "Ask one question and watch its traces think",
+		Long: `Ask sends one question through a method and shows every trace as it grows: its
+tokens, its confidence, and why it ended. "-" reads the question from stdin.
+
+Methods:
+` + methodList(),
+		Example: `  orrery ask "Tom has 12 apples. He buys 7 more. How many apples does Tom have?"
+  orrery ask --method majority --budget 8 "Compute 3 * (4 + 5)."
+  orrery ask --upstream http://localhost:8000 "How many primes are below 100?"`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usagef("ask wants a question: orrery ask \"How many …?\"")
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			question, err := a.question(args)
+			if err != nil {
+				return err
+			}
+			m, err := reason.Lookup(method)
+			if err != nil {
+				return usageError{err}
+			}
+			p := pf.params()
+			if err := m.Check(p); err != nil {
+				return usageError{err}
+			}
+			if err := src.check(); err != nil {
+				return err
+			}
+			return a.ask(cmd, &src, m, question, p, bare)
+		},
+	}
+	src.flags(c)
+	pf.flags(c.Flags())
+	c.Flags().StringVar(&method, "method", "deepconf-high", "method: "+strings.Join(reason.Names(), ", "))
+	c.Flags().BoolVar(&bare, "bare", false, "send the question as it is, without asking a server's model for a \\boxed{} answer")
+	return c
+}
+
+func (a *app) question(args []string) (string, error) {
+	q := strings.Join(args, " ")
+	if q == "-" {
+		b, err := io.ReadAll(io.LimitReader(a.in, maxQuestion+1))
+		if err != nil {
+			return "", fmt.Errorf("read the question from stdin: %w", err)
+		}
+		if len(b) > maxQuestion {
+			return "", usagef("the question on stdin is larger than %d MiB: shorten it", maxQuestion>>20)
+		}
+		q = string(b)
+	}
+	if q = strings.TrimSpace(q); q == "" {
+		return "", usagef("the question is empty: write one, or \"-\" to read it from stdin")
+	}
+	return q, nil
+}
+
+func (a *app) ask(cmd *cobra.Command, src *source, m reason.Method, question string, p reason.Params, bare bool) error {
+	g, closer, err := src.open(cmd.Context())
+	if err != nil {
+		return err
+	}
+	defer closer.Close()
+	if !isLocal(g) && !bare {
+		question += "\n\n" + reason.BoxInstruction
+	}
+	p = localDefaults(g, p).Only(m)
+	view := a.newTraceView(m.Name() == "single" && !a.json)
+	res, err := m.Run(cmd.Context(), g, reason.Ask(question), p, view.event)
+	view.close()
+	if err != nil {
+		return fmt.Errorf("ask: %w", err)
+	}
+	if a.json {
+		if err := a.printJSON(res); err != nil {
+			return err
+		}
+	} else {
+		printAnswer(a.out, res)
+	}
+	return cmd.Context().Err()
+}
+
+// printAnswer writes what a run found, for people.
+func printAnswer(w io.Writer, r *reason.Result) {
+	if r.Answer == nil {
+		fmt.Fprintln(w, "no answer: no trace ended in one")
+	} else {
+		fmt.Fprintf(w, "\n%s\n\n", *r.Answer)
+	}
+	if len(r.Traces) > 1 {
+		printVotes(w, r)
+	}
+	fmt.Fprintf(w, "tokens   %s used", thousands(r.Tokens.Used))
+	if s := r.Tokens.SavedEstimate; s != nil && *s >= 1 {
+		share := 100 * *s / (*s + float64(r.Tokens.Used))
+		fmt.Fprintf(w, ", about %s saved (%.0f %%): %d of %d traces stopped early, %d not launched",
+			thousands(int(*s)), share, stopped(r), len(r.Traces), r.NotLaunched)
+	}
+	fmt.Fprintf(w, "\ntime     %.2f s, %s", r.Seconds, r.Method)
+	if r.StoppedBy != "" && len(r.Traces) > 1 {
+		fmt.Fprintf(w, ", ended by %s", strings.ReplaceAll(r.StoppedBy, "_", " "))
+	}
+	fmt.Fprintln(w)
+	for _, warning := range r.Warnings {
+		fmt.Fprintf(w, "note     %s\n", warning.Message)
+	}
+	if r.Fallback != "" && r.Answer != nil {
+		fmt.Fprintf(w, "note     no trace was confident enough to vote; the answer is from the %s\n", strings.ReplaceAll(string(r.Fallback), "_", " "))
+	}
+}
+
+func printVotes(w io.Writer, r *reason.Result) {
+	for i, c := range r.Votes {
+		label := "votes  "
+		if i > 0 {
+			label = "       "
+		}
+		if i == 6 {
+			fmt.Fprintf(w, "%s  … and %d other answers\n", label, len(r.Votes)-i)
+			break
+		}
+		fmt.Fprintf(w, "%s  %-12s %8.2f   %d traces\n", label, shorten(c.Answer, 40), c.Weight, c.Count)
+	}
+}
+
+func stopped(r *reason.Result) (n int) {
+	for _, t := range r.Traces {
+		if !t.StopReason.Completed() {
+			n++
+		}
+	}
+	return n
+}
+
+// shorten cuts a text that a model wrote to n characters on one line, without
+// control characters, for a terminal.
+func shorten(s string, n int) string {
+	var b strings.Builder
+	count := 0
+	for _, r := range s {
+		if count++; count > n {
+			b.WriteRune('…')
+			break
+		}
+		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 {
+			r = ' '
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}

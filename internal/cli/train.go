@@ -1,0 +1,107 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"orrery/learn/recipe"
+	"orrery/learn/train"
+)
+
+func init() { register(trainCommand) }
+
+func trainCommand(a *app) *cobra.Command {
+	var dir string
+	var resume bool
+	c := &cobra.Command{
+		Use:   "train RECIPE",
+		Short: "Train a model by a recipe's name or file; resumes; writes a run folder",
+		Long: `Train runs a recipe: one of the named ones below, a .json file that changes some
+settings of one, or the config.json of an earlier run. Ctrl-C saves a
+checkpoint; the same command with --resume goes on from it, to the same bytes
+as a run that was never interrupted.
+
+Recipes:
+` + recipeList(),
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return usagef("train wants one recipe, got %d: known are %s", len(args), strings.Join(recipe.Names(), ", "))
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			r, err := recipe.Open(args[0])
+			if err != nil {
+				return usageError{err}
+			}
+			if dir == "" {
+				dir = filepath.Join("runs", r.Name)
+			}
+			if !resume {
+				if _, err := os.Stat(filepath.Join(dir, "config.json")); err == nil {
+					return usagef("train %s: %s already holds a run: continue it with --resume, or choose another folder with --out", r.Name, dir)
+				} else if !errors.Is(err, fs.ErrNotExist) {
+					return fmt.Errorf("train %s: %w", r.Name, err)
+				}
+			}
+			return a.train(cmd, r, recipe.Options{Dir: dir, Resume: resume})
+		},
+	}
+	c.Flags().StringVarP(&dir, "out", "o", "", "run folder (default runs/RECIPE)")
+	c.Flags().BoolVar(&resume, "resume", false, "continue the run in the folder")
+	return c
+}
+
+func recipeList() string {
+	var b strings.Builder
+	for _, name := range recipe.Names() {
+		r, _ := recipe.Lookup(name)
+		fmt.Fprintf(&b, "  %-12s %s\n", name, r.About)
+	}
+	return b.String()
+}
+
+func (a *app) train(cmd *cobra.Command, r recipe.Recipe, o recipe.Options) error {
+	var bar *progress
+	var last train.Progress
+	o.Progress = func(p train.Progress) {
+		if bar == nil {
+			bar = a.progress("train "+r.Name, p.Steps)
+		}
+		last = p
+		bar.at(p.Step, trainNote(p))
+	}
+	err := r.Start(cmd.Context(), o)
+	if bar != nil {
+		bar.done()
+	}
+	if err != nil {
+		return err
+	}
+	if a.json {
+		return a.printJSON(map[string]any{"version": 1, "id": filepath.Base(o.Dir), "kind": "train", "recipe": r.Name,
+			"dir": o.Dir, "steps": last.Step, "loss": last.Metric.Loss, "state": "done"})
+	}
+	fmt.Fprintf(a.out, "trained %s in %d steps: the model is in %s\n", r.Name, last.Steps, filepath.Join(o.Dir, "final"))
+	fmt.Fprintf(a.out, "try it:  orrery ask --model %s QUESTION\n", filepath.Join(o.Dir, "final"))
+	return nil
+}
+
+func trainNote(p train.Progress) string {
+	return fmt.Sprintf("loss %.3f, %s tokens/s", p.Metric.Loss, thousands(int(p.TokensPerSecond)))
+}
+
+// thousands prints 12345 as 12,345.
+func thousands(n int) string {
+	s := fmt.Sprint(n)
+	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}

@@ -1,0 +1,76 @@
+package local
+
+import (
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"orrery/learn/nn"
+	"orrery/learn/token"
+)
+
+// builtin holds the built-in model as a Hugging Face folder, made by the
+// recipe of the same name; its README.md is the model card.
+//
+//go:embed builtin
+var builtin embed.FS
+
+// Builtin returns the model that is part of the program.
+func Builtin(o Options) (*Generator, error) {
+	return open("builtin", BuiltinFiles(), o)
+}
+
+// Open returns the model of a folder that a training run made: config.json,
+// model.safetensors and tokenizer.json.
+func Open(dir string, o Options) (*Generator, error) {
+	if info, err := os.Stat(dir); err != nil {
+		return nil, fmt.Errorf("open model: %w: give the folder of a trained model, such as runs/NAME/final", err)
+	} else if !info.IsDir() {
+		return nil, fmt.Errorf("open model %s: it is a file: give the folder that holds config.json and model.safetensors", dir)
+	}
+	if o.Name == "" {
+		abs, err := filepath.Abs(dir)
+		if err != nil {
+			return nil, err
+		}
+		o.Name = filepath.Base(abs)
+	}
+	return open(dir, os.DirFS(dir), o)
+}
+
+// Load reads a folder's model and vocabulary.
+func Load(files fs.FS) (*nn.Model, *token.Vocab, error) {
+	m, err := nn.LoadFS(files)
+	if err != nil {
+		return nil, nil, err
+	}
+	b, err := fs.ReadFile(files, "tokenizer.json")
+	if err != nil {
+		return nil, nil, err
+	}
+	v, err := token.Parse("tokenizer.json", b)
+	return m, v, err
+}
+
+// BuiltinFiles is the built-in model's folder, for export.
+func BuiltinFiles() fs.FS {
+	files, err := fs.Sub(builtin, "builtin")
+	if err != nil {
+		panic(err) // the folder is embedded
+	}
+	return files
+}
+
+func open(name string, files fs.FS, o Options) (*Generator, error) {
+	m, v, err := Load(files)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%w: a model folder holds config.json, model.safetensors and tokenizer.json; is the training finished?", err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open model %s: %w", name, err)
+	}
+	return New(m, v, o)
+}
