@@ -91,13 +91,9 @@ func (s ProsQAShape) draw(rng *rand.Rand) (g *Graph, ok bool) {
 	}
 	g = &Graph{}
 	kept := compact(g, edges, s.Slots)
-	label = slices.Collect(func(yield func(uint8) bool) {
-		for _, slot := range kept {
-			if !yield(label[slot]) {
-				return
-			}
-		}
-	})
+	for id, slot := range kept { // kept ascends, so nothing is read after it is overwritten
+		label[id] = label[slot]
+	}
 	// Nodes 0 and 1 must have kept their edges, or one family is empty.
 	if len(kept) < 2 || kept[0] != 0 || kept[1] != 1 {
 		return nil, false
