@@ -7,8 +7,8 @@ import (
 
 // quotient is num/den in lowest terms as far as this package reduces: den = 1
 // unless the denominator has several terms that num cannot be divided by. Then
-// den has no square root, no monomial factor, coprime integer coefficients and a
-// positive leading one.
+// no exponent is negative, the two share no monomial factor, and den has no
+// square root, coprime integer coefficients and a positive leading one.
 type quotient struct{ num, den poly }
 
 func whole(p poly) quotient { return quotient{p, integer(1)} }
@@ -75,7 +75,7 @@ func (g *algebra) reduce(num, den poly) quotient {
 		num, den = g.rationalise(num, den)
 	}
 	if len(den) > 1 {
-		if c := g.content(den); len(c.f) > 0 {
+		if c := content(num, den); len(c.f) > 0 {
 			inv := g.inverse(term{ratOne, c})
 			by := poly{inv.m.key: inv}
 			num, den = g.mul(num, by), g.mul(den, by)
@@ -92,9 +92,9 @@ func (g *algebra) reduce(num, den poly) quotient {
 		if d := g.euclid(num, den, v); len(d) > 1 {
 			num, _ = g.divide(num, d)
 			den, _ = g.divide(den, d)
+			return g.reduce(num, den) // den may be a single term now
 		}
 	} else if q, ok := g.divide(den, num); ok && len(num) > 1 {
-		// A Laurent quotient can have monomial content or a single term again.
 		return g.reduce(integer(1), q)
 	}
 	c := primitive(den)
@@ -131,28 +131,32 @@ func (g *algebra) rationalise(num, den poly) (poly, poly) {
 	return num, den
 }
 
-// content is the greatest monomial, radicals aside, that divides every term;
-// exponents may be negative.
-func (g *algebra) content(p poly) mono {
+// content is the greatest monomial, radicals aside, that divides every term of
+// the polynomials; exponents may be negative.
+func content(polys ...poly) mono {
 	least := make(map[string]factor)
 	count := make(map[string]int)
 	id := func(f factor) string { return string('0'+rune(f.kind)) + f.name }
-	for _, t := range p {
-		for _, f := range t.m.f {
-			if f.kind == radical {
-				continue
+	terms := 0
+	for _, p := range polys {
+		terms += len(p)
+		for _, t := range p {
+			for _, f := range t.m.f {
+				if f.kind == radical {
+					continue
+				}
+				old, seen := least[id(f)]
+				if !seen || f.num*old.den < old.num*f.den {
+					least[id(f)] = f
+				}
+				count[id(f)]++
 			}
-			old, seen := least[id(f)]
-			if !seen || f.num*old.den < old.num*f.den {
-				least[id(f)] = f
-			}
-			count[id(f)]++
 		}
 	}
 	var out []factor
 	for k, f := range least {
 		// A term without the base has exponent 0.
-		if count[k] == len(p) || f.num < 0 {
+		if count[k] == terms || f.num < 0 {
 			out = append(out, f)
 		}
 	}
@@ -167,11 +171,11 @@ func (g *algebra) divide(num, den poly) (poly, bool) {
 		return nil, false
 	}
 	// Both are shifted to ordinary polynomials, where division ends.
-	shift := g.content(num)
+	shift := content(num)
 	up := poly{shift.key: {ratOne, shift}}
 	down := g.inverse(term{ratOne, shift})
 	rest := g.mul(num, poly{down.m.key: down})
-	if low := g.content(den); len(low.f) > 0 {
+	if low := content(den); len(low.f) > 0 {
 		inv := g.inverse(term{ratOne, low})
 		by := poly{inv.m.key: inv}
 		den, up = g.mul(den, by), g.mul(up, by)
