@@ -27,6 +27,18 @@ func positive(r *rand.Rand, shape ...int) *Var {
 	return v
 }
 
+// apart makes a parameter of numbers that differ from each other, from
+// 0, from 1.875, and from the negatives of another such one of the same
+// shape, by more than the steps of the finite differences: kinks stay away.
+func apart(r *rand.Rand, shape ...int) *Var {
+	v := random(r, shape...)
+	n := len(v.Val.Data)
+	for i, k := range r.Perm(n) {
+		v.Val.Data[i] = float32(k-n/2)*0.5 + 0.125
+	}
+	return v
+}
+
 // project is the test's own loss: Σ c·x with fixed random c, which no
 // operation under test helps to compute. It returns the sum in float64 too.
 func project(t *Tape, x *Var) (*Var, float64) {
@@ -95,6 +107,8 @@ func checkGrad(tb testing.TB, vars []*Var, f func(t *Tape) *Var) {
 	}
 }
 
+var inf = float32(math.Inf(1))
+
 type opCase struct {
 	name string
 	vars []*Var
@@ -144,7 +158,44 @@ func opCases() []opCase {
 		{"Add itself", []*Var{n(3)}, func(t *Tape, v []*Var) *Var { return t.Add(v[0], v[0]) }},
 		{"SwiGLU", []*Var{n(3, 4), n(3, 4)}, func(t *Tape, v []*Var) *Var { return t.SwiGLU(v[0], v[1]) }},
 		{"SwiGLU of itself", []*Var{n(20)}, func(t *Tape, v []*Var) *Var { return t.SwiGLU(v[0], v[0]) }},
+		{"Sub", []*Var{n(3, 4), n(3, 4)}, func(t *Tape, v []*Var) *Var { return t.Sub(v[0], v[1]) }},
+		{"Mul", []*Var{n(3, 4), n(3, 4)}, func(t *Tape, v []*Var) *Var { return t.Mul(v[0], v[1]) }},
+		{"Mul itself", []*Var{n(40)}, func(t *Tape, v []*Var) *Var { return t.Mul(v[0], v[0]) }},
+		{"Div", []*Var{n(3, 4), positive(r, 3, 4)}, func(t *Tape, v []*Var) *Var { return t.Div(v[0], v[1]) }},
+		{"Min", []*Var{apart(r, 12), apart(r, 12)}, func(t *Tape, v []*Var) *Var { return t.Min(v[0], t.Scale(v[1], -1)) }},
+		{"Scale", []*Var{n(3, 4)}, func(t *Tape, v []*Var) *Var { return t.Scale(v[0], -2.5) }},
+		{"Exp", []*Var{n(40)}, func(t *Tape, v []*Var) *Var { return t.Exp(v[0]) }},
+		{"Log", []*Var{positive(r, 40)}, func(t *Tape, v []*Var) *Var { return t.Log(v[0]) }},
+		{"Sqrt", []*Var{positive(r, 40)}, func(t *Tape, v []*Var) *Var { return t.Sqrt(v[0]) }},
+		{"Square", []*Var{n(40)}, func(t *Tape, v []*Var) *Var { return t.Square(v[0]) }},
+		{"Tanh", []*Var{n(40)}, func(t *Tape, v []*Var) *Var { return t.Tanh(v[0]) }},
+		{"Sigmoid", []*Var{n(40)}, func(t *Tape, v []*Var) *Var { return t.Sigmoid(v[0]) }},
+		{"ReLU", []*Var{apart(r, 40)}, func(t *Tape, v []*Var) *Var { return t.ReLU(v[0]) }},
 		{"GELU", []*Var{n(40)}, func(t *Tape, v []*Var) *Var { return t.GELU(v[0]) }},
+		{"SiLU", []*Var{n(40)}, func(t *Tape, v []*Var) *Var { return t.SiLU(v[0]) }},
+		{"Clamp", []*Var{apart(r, 40)}, func(t *Tape, v []*Var) *Var { return t.Clamp(v[0], 0, 1.875) }},
+		{"AddBias", []*Var{n(70, 3), n(3)}, func(t *Tape, v []*Var) *Var { return t.AddBias(v[0], v[1]) }},
+		{"MatMul", []*Var{n(3, 4), n(4, 5)}, func(t *Tape, v []*Var) *Var { return t.MatMul(v[0], v[1], false, false) }},
+		{"MatMul A", []*Var{n(4, 3), n(4, 5)}, func(t *Tape, v []*Var) *Var { return t.MatMul(v[0], v[1], true, false) }},
+		{"MatMul B", []*Var{n(3, 4), n(5, 4)}, func(t *Tape, v []*Var) *Var { return t.MatMul(v[0], v[1], false, true) }},
+		{"MatMul AB", []*Var{n(4, 3), n(5, 4)}, func(t *Tape, v []*Var) *Var { return t.MatMul(v[0], v[1], true, true) }},
+		{"MatMul itself", []*Var{n(4, 3)}, func(t *Tape, v []*Var) *Var { return t.MatMul(v[0], v[0], true, false) }},
+		{"BatchMatMul", []*Var{n(2, 2, 4, 3), n(2, 2, 5, 4)}, func(t *Tape, v []*Var) *Var { return t.BatchMatMul(v[0], v[1], true, true) }},
+		{"Softmax", []*Var{n(3, 6)}, func(t *Tape, v []*Var) *Var { return t.Softmax(v[0], nil) }},
+		{"Softmax row bias", []*Var{n(3, 4)}, func(t *Tape, v []*Var) *Var { return t.Softmax(v[0], []float32{0, -inf, 1, 0}) }},
+		{"Softmax bias", []*Var{n(2, 3)}, func(t *Tape, v []*Var) *Var { return t.Softmax(v[0], []float32{0, -inf, 1, -inf, -inf, -inf}) }},
+		{"LogSoftmax", []*Var{n(3, 6)}, func(t *Tape, v []*Var) *Var { return t.LogSoftmax(v[0]) }},
+		{"Reshape", []*Var{n(3, 4)}, func(t *Tape, v []*Var) *Var { return t.Reshape(v[0], 2, 6) }},
+		{"Slice", []*Var{n(3, 4, 2)}, func(t *Tape, v []*Var) *Var { return t.Slice(v[0], 1, 1, 3) }},
+		{"Slice last", []*Var{n(3, 4)}, func(t *Tape, v []*Var) *Var { return t.Slice(v[0], -1, 2, 4) }},
+		{"Concat", []*Var{n(2, 1, 3), n(2, 4, 3)}, func(t *Tape, v []*Var) *Var { return t.Concat(1, v[0], v[1], v[0]) }},
+		{"Transpose", []*Var{n(2, 3, 4, 2)}, func(t *Tape, v []*Var) *Var { return t.Transpose(v[0], 1, -1) }},
+		{"Sum", []*Var{n(3, 4)}, func(t *Tape, v []*Var) *Var { return t.Sum(v[0]) }},
+		{"Mean", []*Var{n(3, 4)}, func(t *Tape, v []*Var) *Var { return t.Mean(v[0]) }},
+		{"SumAxis", []*Var{n(2, 3, 4)}, func(t *Tape, v []*Var) *Var { return t.SumAxis(v[0], 1) }},
+		{"SumAxis last", []*Var{n(2, 3, 4)}, func(t *Tape, v []*Var) *Var { return t.SumAxis(v[0], -1) }},
+		{"MeanAxis", []*Var{n(2, 3, 4)}, func(t *Tape, v []*Var) *Var { return t.MeanAxis(v[0], 0) }},
+		{"Max", []*Var{apart(r, 4, 10)}, func(t *Tape, v []*Var) *Var { return t.Max(v[0], 0) }},
 		{"CrossEntropy", []*Var{n(5, 6)}, func(t *Tape, v []*Var) *Var { l, _ := t.CrossEntropy(v[0], targets, nil); return l }},
 		{"CrossEntropy weighted", []*Var{n(5, 6)}, func(t *Tape, v []*Var) *Var { l, _ := t.CrossEntropy(v[0], targets, weights); return l }},
 		{"CrossEntropy shared", []*Var{n(5, 6)}, func(t *Tape, v []*Var) *Var {

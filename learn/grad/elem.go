@@ -13,6 +13,88 @@ func (t *Tape) Add(a, b *Var) *Var {
 	})
 }
 
+// Sub is a − b, of equal shapes.
+func (t *Tape) Sub(a, b *Var) *Var {
+	return t.binary("Sub", a, b, func(y, a, b []float32) {
+		for i, v := range a {
+			y[i] = v - b[i]
+		}
+	}, func(da, db, dy, _, _ []float32) {
+		if da != nil {
+			tensor.Add(da, da, dy)
+		}
+		if db != nil {
+			tensor.Axpy(db, -1, dy)
+		}
+	})
+}
+
+// Mul is a·b, element by element, of equal shapes.
+func (t *Tape) Mul(a, b *Var) *Var {
+	return t.binary("Mul", a, b, tensor.Mul, func(da, db, dy, a, b []float32) {
+		if da != nil {
+			tensor.MulAdd(da, dy, b)
+		}
+		if db != nil {
+			tensor.MulAdd(db, dy, a)
+		}
+	})
+}
+
+// Div is a/b, element by element, of equal shapes.
+func (t *Tape) Div(a, b *Var) *Var {
+	return t.binary("Div", a, b, func(y, a, b []float32) {
+		for i, v := range a {
+			y[i] = v / b[i]
+		}
+	}, func(da, db, dy, a, b []float32) {
+		for i, v := range b {
+			if da != nil {
+				da[i] += dy[i] / v
+			}
+			if db != nil {
+				db[i] -= dy[i] * a[i] / (v * v)
+			}
+		}
+	})
+}
+
+// Min is the smaller of a and b, element by element, of equal shapes; where
+// they are equal the gradient goes to a. NaN in either is NaN.
+func (t *Tape) Min(a, b *Var) *Var {
+	return t.binary("Min", a, b, func(y, a, b []float32) {
+		for i, v := range a {
+			y[i] = min(v, b[i])
+		}
+	}, func(da, db, dy, a, b []float32) {
+		for i, v := range a {
+			if first := v <= b[i]; first && da != nil {
+				da[i] += dy[i]
+			} else if !first && db != nil {
+				db[i] += dy[i]
+			}
+		}
+	})
+}
+
+// binary is an operation on pairs of elements; back adds to da and db, of which
+// those not wanted are nil, given dy, a and b. a and b may be the same Var.
+func (t *Tape) binary(name string, a, b *Var, f func(y, a, b []float32), back func(da, db, dy, a, b []float32)) *Var {
+	out := t.like(name, a, b)
+	y, as, bs := out.Val.Data, a.Val.Data, b.Val.Data
+	flat(len(y), func(lo, hi int) { f(y[lo:hi], as[lo:hi], bs[lo:hi]) })
+	return t.done(name, out, func() {
+		da, db, dy := t.gradSum(a), t.gradSum(b), out.Grad.Data
+		part := func(x []float32, lo, hi int) []float32 {
+			if x == nil {
+				return nil
+			}
+			return x[lo:hi]
+		}
+		flat(len(y), func(lo, hi int) { back(part(da, lo, hi), part(db, lo, hi), dy[lo:hi], as[lo:hi], bs[lo:hi]) })
+	})
+}
+
 // SwiGLU is silu(gate)·up, of equal shapes (arXiv 2002.05202).
 func (t *Tape) SwiGLU(gate, up *Var) *Var {
 	out := t.like("SwiGLU", gate, up)
@@ -71,20 +153,6 @@ func (t *Tape) spare(n int) []float32 {
 	b := t.arena.get(n)
 	clear(b)
 	return b
-}
-
-// GELU is ½x(1 + tanh(√(2/π)(x + 0.044715x³))) (arXiv 1606.08415).
-func (t *Tape) GELU(x *Var) *Var { return t.unary("GELU", x, tensor.GELU, tensor.GELUGrad) }
-
-// unary is an operation on single elements; back adds to dx, given dy and x.
-func (t *Tape) unary(name string, x *Var, f func(y, x []float32), back func(dx, dy, x []float32)) *Var {
-	out := t.node(x.Shape(), x)
-	y, xs := out.Val.Data, x.Val.Data
-	flat(len(y), func(lo, hi int) { f(y[lo:hi], xs[lo:hi]) })
-	return t.done(name, out, func() {
-		dx, dy := t.gradSum(x), out.Grad.Data
-		flat(len(y), func(lo, hi int) { back(dx[lo:hi], dy[lo:hi], xs[lo:hi]) })
-	})
 }
 
 // StopGrad is x, with no gradient back to it. It shares x's memory.
