@@ -8,8 +8,9 @@
 // trace, which only reads, and one that owns the state machine, the clock and
 // the event sink, so that nothing is decided twice and events come in order.
 //
-// A tour: params.go is what can be set; method.go the registry; deepconf.go and
-// plain.go the methods themselves; engine.go and stream.go run traces; event.go
-// and result.go are what a caller sees; replay.go makes the same decisions on
-// recorded traces, driving the same state machine; record.go writes such traces.
+// A tour: params.go is what can be set; method.go the registry and methods.go
+// the methods themselves; engine.go and stream.go run traces; event.go and
+// result.go are what a caller sees; replay.go makes the same decisions on
+// recorded traces, driving the same state machine; record.go reads and writes
+// such traces.
 package reason

@@ -184,9 +184,10 @@ func (e *engine) launch(ctx context.Context, r *vote.Record) {
 	req := llm.Request{Messages: e.q.Messages, Prompt: e.q.Prompt, Stop: e.q.Stop,
 		MaxTokens: r.Cap, Temperature: *e.p.Temperature, TopP: e.p.TopP, TopK: e.p.TopK,
 		Seed: s.seed, TopLogprobs: e.k, Label: fmt.Sprintf("trace %d", r.ID)}
+	events := e.g.Generate(ctx, req) // called in launch order, see Recorder
 	go func() {
 		ack := make(chan struct{})
-		for ev := range e.g.Generate(ctx, req) {
+		for ev := range events {
 			e.messages <- message{r.ID, ev, ack}
 			<-ack
 		}

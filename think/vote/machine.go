@@ -297,16 +297,15 @@ func (m *Machine) Halt(reason StopReason) {
 }
 
 // Exhaust says that there are no more traces to launch: a warm-up consists of
-// what there was.
+// what there was. Nothing may be running.
 func (m *Machine) Exhaust() {
-	if m.p.Budget > 0 && m.first == m.p.Budget {
-		return // the budget ended the run first
+	if m.over || m.p.Budget > 0 && m.first == m.p.Budget {
+		return // the run has ended for another reason
 	}
-	m.close(ByExhausted)
-	m.p.Warmup = min(m.p.Warmup, m.first)
-	if m.warm && m.running == 0 && m.first > 0 && m.closedBy == ByExhausted {
+	if m.p.Warmup = min(m.p.Warmup, m.first); m.warm && m.first > 0 {
 		m.calibrate()
 	}
+	m.close(ByExhausted)
 }
 
 func (m *Machine) close(by string) {

@@ -1,0 +1,275 @@
+package reason
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"math"
+	"strconv"
+	"sync"
+
+	"orrery/think/answer"
+	"orrery/think/llm"
+)
+
+// TraceRecord is one trace as it was generated, one JSON object a line of the
+// file that `orrery replay` reads.
+type TraceRecord struct {
+	ID     json.RawMessage `json:"id"` // a string or a number, kept as it is written
+	Answer *string         `json:"answer"`
+	Tokens []TokenRecord   `json:"tokens"`
+}
+
+// TokenRecord is one token: the sampled log-probability, null if unknown, and
+// those of its alternatives.
+type TokenRecord struct {
+	Logprob *float64 `json:"logprob"`
+	Top     Entries  `json:"top"` // null or empty: an unscored token
+}
+
+// Entries are log-probabilities with NaN for null. Other values that JSON does
+// not know are written as what they mean to package confidence: +Inf as null,
+// -Inf as the least number.
+type Entries []float64
+
+func (e Entries) MarshalJSON() ([]byte, error) {
+	out := []byte{'['}
+	for i, v := range e {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		out = appendNumber(out, v)
+	}
+	return append(out, ']'), nil
+}
+
+func appendNumber(out []byte, v float64) []byte {
+	if v != v || v > math.MaxFloat64 {
+		return append(out, "null"...)
+	}
+	return strconv.AppendFloat(out, max(v, -math.MaxFloat64), 'g', -1, 64)
+}
+
+// UnmarshalJSON reads a list of numbers and nulls. It does so by hand, because
+// a trace of a long thought has a million of them.
+func (e *Entries) UnmarshalJSON(b []byte) error {
+	*e = Entries{}
+	if string(b) == "null" {
+		return nil
+	}
+	if b[0] != '[' {
+		return fmt.Errorf("a list of numbers and nulls is wanted, not %.20s", b)
+	}
+	for b = bytes.TrimSpace(b[1 : len(b)-1]); len(b) > 0; {
+		item, rest, more := bytes.Cut(b, []byte{','})
+		item = bytes.TrimSpace(item)
+		v := math.NaN()
+		if string(item) != "null" {
+			var err error
+			if v, err = strconv.ParseFloat(string(item), 64); err != nil && !errors.Is(err, strconv.ErrRange) {
+				return fmt.Errorf("a list of numbers and nulls is wanted, not %.20s in it", item)
+			}
+		}
+		*e = append(*e, v)
+		if b = rest; !more {
+			break
+		}
+	}
+	return nil
+}
+
+// maxLine bounds one trace of a file, in bytes: 128k tokens of 20 alternatives
+// take a twentieth of it.
+const maxLine = 1 << 30
+
+// ReadTraces reads the traces of a file one by one. Errors name the line and
+// the field. Blank lines are skipped.
+func ReadTraces(r io.Reader) iter.Seq2[TraceRecord, error] {
+	return func(yield func(TraceRecord, error) bool) {
+		in := bufio.NewReaderSize(r, 1<<16)
+		seen := map[string]int{}
+		var buf []byte
+		for line := 1; ; line++ {
+			var err error
+			buf, err = readLine(in, buf[:0])
+			if err != nil && err != io.EOF {
+				yield(TraceRecord{}, fmt.Errorf("traces: line %d: %w", line, err))
+				return
+			}
+			if text := bytes.TrimSpace(buf); len(text) > 0 {
+				t, bad := parseTrace(text)
+				if bad == nil {
+					if first, dup := seen[string(t.ID)]; dup {
+						bad = fmt.Errorf("field id: %s was already used on line %d; ids must differ", t.ID, first)
+					}
+					seen[string(t.ID)] = line
+				}
+				if bad != nil {
+					yield(TraceRecord{}, fmt.Errorf("traces: line %d: %w", line, bad))
+					return
+				}
+				if !yield(t, nil) {
+					return
+				}
+			}
+			if err == io.EOF {
+				return
+			}
+		}
+	}
+}
+
+func readLine(in *bufio.Reader, buf []byte) ([]byte, error) {
+	for {
+		part, err := in.ReadSlice('\n')
+		buf = append(buf, part...)
+		if err != bufio.ErrBufferFull {
+			return buf, err
+		}
+		if len(buf) > maxLine {
+			return nil, fmt.Errorf("it is longer than %d bytes; is this one trace a line?", maxLine)
+		}
+	}
+}
+
+func parseTrace(line []byte) (TraceRecord, error) {
+	var t TraceRecord
+	if err := json.Unmarshal(line, &t); err != nil {
+		if te, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+			return t, fmt.Errorf("field %s: a JSON %s is not a %s", te.Field, te.Value, te.Type)
+		}
+		return t, locate(line, err)
+	}
+	switch {
+	case len(t.ID) == 0 || string(t.ID) == "null":
+		return t, errors.New("field id is missing; give a string or a number")
+	case t.ID[0] == '{' || t.ID[0] == '[' || t.ID[0] == 't' || t.ID[0] == 'f':
+		return t, errors.New("field id: it is neither a string nor a number")
+	case t.Tokens == nil:
+		return t, errors.New("field tokens is missing; give a list, which may be empty")
+	}
+	t.ID = bytes.Clone(t.ID)
+	for i := range t.Tokens {
+		if t.Tokens[i].Top == nil {
+			return t, fmt.Errorf("field tokens[%d].top is missing; give a list, which may be empty", i)
+		}
+	}
+	return t, nil
+}
+
+// locate says which token's list an error is in, or that the line is no JSON.
+func locate(line []byte, err error) error {
+	var t struct {
+		Tokens []struct {
+			Top json.RawMessage `json:"top"`
+		} `json:"tokens"`
+	}
+	if json.Unmarshal(line, &t) != nil {
+		return fmt.Errorf("it is not a JSON object: %w; numbers that JSON does not know, such as -Infinity, are written null or -9999", err)
+	}
+	for i, tok := range t.Tokens {
+		if bad := new(Entries).UnmarshalJSON(append([]byte(nil), tok.Top...)); len(tok.Top) > 0 && bad != nil {
+			return fmt.Errorf("field tokens[%d].top: %w", i, bad)
+		}
+	}
+	return err
+}
+
+// Recorder is a Generator that writes every trace of another as a TraceRecord,
+// in the order in which they were asked for. A trace that is stopped is written
+// as far as it came, and a replay cannot tell: to record whole traces, use a
+// method that stops none, such as majority with k = 20.
+type Recorder struct {
+	llm.Generator
+	w io.Writer
+
+	mu      sync.Mutex
+	asked   int
+	written int
+	ready   map[int][]byte // ended, but an earlier one is still running
+	err     error
+}
+
+// NewRecorder records what g generates to w.
+func NewRecorder(g llm.Generator, w io.Writer) *Recorder {
+	return &Recorder{Generator: g, w: w, ready: map[int][]byte{}}
+}
+
+// Err is the first error of writing.
+func (r *Recorder) Err() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.err
+}
+
+// Generate passes the stream on and keeps its tokens, about 20 bytes for each
+// alternative, until it ends. Ids are numbers from 0, by order of the calls.
+// Every stream that is asked for must be ranged over.
+func (r *Recorder) Generate(ctx context.Context, req llm.Request) iter.Seq[llm.Event] {
+	r.mu.Lock()
+	id := r.asked
+	r.asked++
+	r.mu.Unlock()
+	return func(yield func(llm.Event) bool) {
+		line := fmt.Appendf(nil, `{"id":%d,"tokens":[`, id)
+		var said, thought []byte
+		tokens := 0
+		defer func() {
+			line = append(line, `],"answer":`...)
+			ans, ok := answer.ExtractChannels(string(said), string(thought))
+			if b, err := json.Marshal(ans); ok && err == nil {
+				line = append(line, b...)
+			} else {
+				line = append(line, "null"...)
+			}
+			r.write(id, append(line, "}\n"...))
+		}()
+		for ev := range r.Generator.Generate(ctx, req) {
+			switch ev.Kind {
+			case llm.KindText:
+				if ev.Channel == llm.Reasoning {
+					thought = append(thought, ev.Text...)
+				} else {
+					said = append(said, ev.Text...)
+				}
+			case llm.KindToken:
+				if tokens++; tokens > 1 {
+					line = append(line, ',')
+				}
+				line = append(line, `{"logprob":`...)
+				line = appendNumber(line, ev.Token.Logprob)
+				line = append(line, `,"top":[`...)
+				for i, v := range ev.Token.Top {
+					if i > 0 {
+						line = append(line, ',')
+					}
+					line = appendNumber(line, v)
+				}
+				line = append(line, "]}"...)
+			}
+			if !yield(ev) {
+				return
+			}
+		}
+	}
+}
+
+func (r *Recorder) write(id int, line []byte) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ready[id] = line
+	for next, ok := r.ready[r.written]; ok; next, ok = r.ready[r.written] {
+		delete(r.ready, r.written)
+		r.written++
+		if r.err == nil {
+			if _, err := r.w.Write(next); err != nil {
+				r.err = fmt.Errorf("recording trace %d: %w", r.written-1, err)
+			}
+		}
+	}
+}
