@@ -106,7 +106,7 @@ func TestEncodeEqualsTwins(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	for name, v := range map[string]*Vocab{"builtin": builtin(t), "tangled": tangled(t)} {
 		hf := huggingFace(t, v)
-		for range 3000 {
+		for range 1500 {
 			s := randomText(r, v, false)
 			got := v.Encode(s)
 			if want := naive(v, s); !slices.Equal(got, want) {
@@ -128,7 +128,7 @@ func named(v *Vocab, s string) bool {
 	return slices.ContainsFunc(v.names, func(n string) bool { return strings.Contains(s, n) })
 }
 
-// All strings up to length 6 over the letters the tangled words are made of.
+// All strings up to length 5 over the letters the tangled words are made of.
 func TestEncodeExhaustively(t *testing.T) {
 	v := tangled(t)
 	hf := huggingFace(t, v)
@@ -138,7 +138,7 @@ func TestEncodeExhaustively(t *testing.T) {
 		if !slices.Equal(got, naive(v, s)) || !slices.Equal(got, hf(s)) || v.Decode(got) != s {
 			t.Fatalf("%q gives %v, naive %v, tokenizer.json %v", s, got, naive(v, s), hf(s))
 		}
-		if len(s) < 6 {
+		if len(s) < 5 {
 			for _, c := range "abcde " {
 				grow(s + string(c))
 			}
