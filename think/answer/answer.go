@@ -47,17 +47,21 @@ func (k Key) String() string {
 	case k.Unit == "":
 		return k.Value
 	case !isRational(k.Value):
-		return "(" + k.Value + `) \unit{` + k.Unit + "}"
+		return "(" + k.Value + ") " + unitMacro(k.Unit)
 	case k.Unit == "%" || k.Unit == "°":
 		return k.Value + k.Unit
 	case k.Unit == "$":
 		if abs, negative := strings.CutPrefix(k.Value, "-"); negative {
-			return "-$" + abs
+			return `-\$` + abs
 		}
-		return "$" + k.Value
+		return `\$` + k.Value
 	}
-	return k.Value + ` \unit{` + k.Unit + "}"
+	return k.Value + " " + unitMacro(k.Unit)
 }
+
+// unitMacro writes a unit so that nothing else can be read into it: a bare $
+// could delimit mathematics.
+func unitMacro(u string) string { return `\unit{` + strings.ReplaceAll(u, "$", `\$`) + "}" }
 
 // isRational recognises the rendering of a rational number.
 func isRational(s string) bool {

@@ -105,7 +105,7 @@ func TestRenderings(t *testing.T) {
 		{"3, 10, 2", `\{2, 3, 10\}`},
 		{`\begin{bmatrix}1&\sqrt8\end{bmatrix}`, `\begin{pmatrix}1&2*sqrt(2)\end{pmatrix}`},
 		{"y=2, x=1", "x=1, y=2"},
-		{"-5 dollars", "-$5"},
+		{"-5 dollars", `-\$5`},
 		{"90^\\circ", "90°"},
 		{"12 m/s", `12 \unit{m/s}`},
 		{"(c)", "C"},

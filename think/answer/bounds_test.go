@@ -69,17 +69,17 @@ func seq(n int, f func(int) string) string {
 }
 
 // No answer may hold up a vote: each of these is read within 50 ms. The least
-// of three runs counts, since the machine may be busy with other things.
+// of ten runs counts, since the machine may be busy with other things.
 func TestHostileAnswersAreBounded(t *testing.T) {
 	const limit = 50 * time.Millisecond
 	for name, s := range hostile {
 		least := time.Hour
 		var k Key
-		for range 3 {
+		for range 10 {
 			start := time.Now()
 			k = KeyOf(s)
 			least = min(least, time.Since(start))
-			if least < limit {
+			if least < limit*raceFactor {
 				break
 			}
 		}
@@ -148,9 +148,9 @@ func TestExtractIsLinear(t *testing.T) {
 			}
 			return slices.Min(runs)
 		}
-		small, large := measure(1<<15), measure(1<<19)
+		small, large := measure(1<<14), measure(1<<18)
 		if large > 4*16*small+20*time.Millisecond {
-			t.Errorf("%s: 32 KiB take %v, 512 KiB %v", name, small, large)
+			t.Errorf("%s: 16 KiB take %v, 256 KiB %v", name, small, large)
 		}
 	}
 }

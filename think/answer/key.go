@@ -65,7 +65,7 @@ func readMath(s string) (k Key, ok bool) {
 	if c, ok := choice(k.Value); ok && unit == "" {
 		k.Value = c
 	}
-	return k, len(k.Value)+len(k.Unit) <= maxBytes-len(`() \unit{}`)
+	return k, len(k.Value)+len(k.Unit) <= maxBytes-len(`() \unit{\}`)
 }
 
 // choice recognises a single letter: B, b, (B), B), [B].
@@ -129,16 +129,21 @@ func readWords(s string) (Key, bool) {
 	return Key{Value: `\{` + strings.Join(items, ", ") + `\}`}, true
 }
 
-// textKey compares as text. The text stands for itself unless it would be read
-// as something else; then it is set in brackets that say so.
+// textKey compares an answer that could not be read as text. The text stands for
+// itself unless it would be read as something else; then it is set in brackets
+// that say so.
 func textKey(cleaned, ans string) Key {
 	t := plainText(cleaned)
 	if t == "" {
 		t = strings.TrimSpace(ans)
 	}
-	again := clean(t)
-	if _, ok := read(again); ok || wrapped(t) || again == "" || plainText(again) != t {
-		return Key{Value: textOpen + t + textClose}
+	plain := !wrapped(t)
+	if again := clean(t); plain && again != cleaned { // cleaned is known not to be readable
+		_, readable := read(again)
+		plain = !readable && plainText(again) == t
+	}
+	if !plain {
+		t = textOpen + t + textClose
 	}
 	return Key{Value: t}
 }

@@ -50,12 +50,12 @@ type poly map[string]term
 // mathematics, or too large. KeyOf recovers it.
 type unreadable string
 
-// algebra computes with polynomials and counts its work, in units of about a
-// tenth of a microsecond.
+// algebra computes with polynomials and counts its work, in units of up to
+// half a microsecond.
 type algebra struct{ left int }
 
 // workLimit keeps the time for one reading to some milliseconds.
-const workLimit = 40_000
+const workLimit = 20_000
 
 func (g *algebra) spend(n int) {
 	if g.left -= n; g.left < 0 {
@@ -188,7 +188,7 @@ func (g *algebra) add(a, b poly) poly {
 	for _, t := range b {
 		g.accumulate(sum, t)
 	}
-	g.spend(len(a) + len(b))
+	g.spend(2 * (len(a) + len(b))) // building the map
 	return sum
 }
 
@@ -242,7 +242,7 @@ func (g *algebra) mulTerm(a, b term) term {
 		}
 	}
 	f = append(append(f, x...), y...)
-	g.spend(2 * len(f))
+	g.spend(4 * len(f))
 	return term{g.fit(c), makeMono(f)}
 }
 

@@ -20,11 +20,20 @@ func (p poly) render() string {
 	if len(p) == 0 {
 		return "0"
 	}
-	terms := make([]term, 0, len(p))
-	for _, t := range p {
-		terms = append(terms, t)
+	type ranked struct {
+		term
+		degree *big.Rat
 	}
-	slices.SortFunc(terms, compareTerms)
+	terms := make([]ranked, 0, len(p))
+	for _, t := range p {
+		terms = append(terms, ranked{t, t.m.degree()})
+	}
+	slices.SortFunc(terms, func(a, b ranked) int {
+		if c := b.degree.Cmp(a.degree); c != 0 {
+			return c
+		}
+		return compareTerms(a.term, b.term)
+	})
 	var b strings.Builder
 	for i, t := range terms {
 		s := t.render()
@@ -39,13 +48,9 @@ func (p poly) render() string {
 	return b.String()
 }
 
-// compareTerms orders by falling degree in letters and functions, then
-// alphabetically, then by growing radicals, so that 1+sqrt(2) and x^2+x*y+1
-// come out as people write them.
+// compareTerms orders terms of one degree alphabetically, then by growing
+// radicals, so that 1+sqrt(2) and x^2+x*y+1 come out as people write them.
 func compareTerms(a, b term) int {
-	if c := b.m.degree().Cmp(a.m.degree()); c != 0 {
-		return c
-	}
 	ra, sa := a.m.split()
 	rb, sb := b.m.split()
 	if c := compareMono(mono{f: sb}, mono{f: sa}); c != 0 {
@@ -62,6 +67,7 @@ func compareTerms(a, b term) int {
 	return strings.Compare(a.m.key, b.m.key)
 }
 
+// degree is the degree in letters, π and functions.
 func (m mono) degree() *big.Rat {
 	d := new(big.Rat)
 	for _, f := range m.f {
@@ -124,7 +130,7 @@ func (f factor) render() string {
 	name := f.name
 	switch {
 	case f.kind == unit:
-		name = `\unit{` + name + "}"
+		name = unitMacro(name)
 	case f.num == 1 && f.den == 1:
 	case f.kind == function && strings.ContainsAny(name, "^"):
 		name = "(" + name + ")"
