@@ -276,8 +276,18 @@ func wrapped(s string) bool {
 // single blanks, no punctuation around it.
 func plainText(cleaned string) string {
 	s := strings.Join(strings.Fields(strings.ToLower(cleaned)), " ")
-	if t := strings.Trim(s, ` .,;:!?"'*_`+"`"); t != "" {
-		return t
+	for {
+		t := strings.Trim(s, ` .,;:!?"'*_`+"`")
+		if n := len(t) - 1; n > 1 && (t[0] == '(' && t[n] == ')' || t[0] == '[' && t[n] == ']') &&
+			!strings.ContainsAny(t[1:n], "()[]") {
+			t = t[1:n]
+		}
+		switch t {
+		case "": // nothing but punctuation stands for itself
+			return s
+		case s:
+			return s
+		}
+		s = t
 	}
-	return s
 }

@@ -210,9 +210,22 @@ func (p *parser) equation(a, b quotient) named {
 	return named{"", relation{[]value{lhs, whole(poly{})}, []string{"="}}}
 }
 
-// unionOf reads expressions joined by ∪.
+// unionOf reads expressions joined by ∪ or by colons.
 func (p *parser) unionOf() value {
+	from := p.i
 	v := p.sum()
+	if p.peek().is(":") {
+		r := ratio{scalar(v)}
+		for p.accept(":") {
+			r = append(r, scalar(p.sum()))
+		}
+		for _, t := range p.toks[from:p.i] {
+			if len(t.s) > 1 && t.s[0] == '0' {
+				panic(unreadable("a time")) // 12:05 is not 12:5
+			}
+		}
+		return r
+	}
 	if !p.peek().is("∪") {
 		return v
 	}

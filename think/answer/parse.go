@@ -322,9 +322,9 @@ func (p *parser) macro(name string) value {
 			n = int(c.Num().Int64())
 		}
 		if p.peek().is("(") {
-			return p.raise(scalar(p.primary()), ratio(1, n))
+			return p.raise(scalar(p.primary()), reciprocal(n))
 		}
-		return p.raise(scalar(p.texArgument()), ratio(1, n))
+		return p.raise(scalar(p.texArgument()), reciprocal(n))
 	case "unit":
 		p.expect("{")
 		u := scalar(p.term())
@@ -339,9 +339,7 @@ func (p *parser) macro(name string) value {
 	panic(unreadable("macro " + name))
 }
 
-func ratio(num, den int) quotient {
-	return whole(number(big.NewRat(int64(num), int64(den))))
-}
+func reciprocal(n int) quotient { return whole(number(big.NewRat(1, int64(n)))) }
 
 // texArgument reads an argument as TeX does: a group, or a single token, of a
 // number one digit only.

@@ -44,6 +44,9 @@ type (
 	// matrix holds rows of equal length.
 	matrix [][]quotient
 
+	// ratio is 3:4. It is not reduced: it may be a time or a score.
+	ratio []quotient
+
 	// union is of intervals, sets and numbers; sorted, at least two.
 	union struct{ items []value }
 )
@@ -106,6 +109,14 @@ func (v matrix) render() string {
 	}
 	b.WriteString(`\end{pmatrix}`)
 	return b.String()
+}
+
+func (v ratio) render() string {
+	parts := make([]string, len(v))
+	for i, q := range v {
+		parts[i] = q.render()
+	}
+	return strings.Join(parts, ":")
 }
 
 func (v union) render() string { return renderAll(v.items, " ∪ ") }
