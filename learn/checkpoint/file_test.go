@@ -259,6 +259,32 @@ func TestWrittenBytes(t *testing.T) {
 	}
 }
 
+// Outputs of the reference implementation, as its own tests record them: the
+// length of the header, its text and its blanks.
+func TestReferenceOutputs(t *testing.T) {
+	six := tensor.Of([]float32{0, 1, 2, 3, 4, 5}, 1, 2, 3)
+	data := "\x00\x00\x00\x00\x00\x00\x80\x3f\x00\x00\x00\x40\x00\x00\x40\x40\x00\x00\x80\x40\x00\x00\xa0\x40"
+	for _, c := range []struct {
+		entries []Entry
+		meta    map[string]string
+		length  int
+		want    string
+	}{
+		{[]Entry{{Name: "attn.0", Tensor: six}}, nil, 64, `{"attn.0":{"dtype":"F32","shape":[1,2,3],"data_offsets":[0,24]}}` + data},
+		{[]Entry{{Name: "attn0", Tensor: tensor.Of(six.Data, 1, 1, 2, 3)}}, nil, 72, `{"attn0":{"dtype":"F32","shape":[1,1,2,3],"data_offsets":[0,24]}}       ` + data},
+		{nil, nil, 8, "{}      "},
+		{nil, map[string]string{"framework": "pt"}, 40, `{"__metadata__":{"framework":"pt"}}     `},
+	} {
+		var b bytes.Buffer
+		if err := Encode(&b, c.entries, c.meta); err != nil {
+			t.Fatal(err)
+		}
+		if got := b.Bytes(); leUint64(got) != uint64(c.length) || string(got[8:]) != c.want {
+			t.Errorf("got  %d %q\nwant %d %q", leUint64(got), got[8:], c.length, c.want)
+		}
+	}
+}
+
 func TestWriteRefusals(t *testing.T) {
 	x := tensor.New(2)
 	for _, c := range []struct {
