@@ -3,6 +3,7 @@ package upstream
 import (
 	"bytes"
 	"errors"
+	"strings"
 	"sync"
 )
 
@@ -98,7 +99,6 @@ func (f *frames) fill() error {
 // line returns the next line without its end. After the last it returns the
 // error that ended the body, io.EOF if it ended cleanly.
 func (f *frames) line() ([]byte, error) {
-	f.partial = false
 	for {
 		if i := bytes.IndexByte(f.buf[f.seen:f.hi], '\n'); i >= 0 {
 			l := f.buf[f.lo : f.seen+i]
@@ -152,6 +152,7 @@ func (f *frames) rest(limit int) []byte {
 // next returns the next frame, valid until the next call. The body's end is an
 // error: io.EOF, or what cut it.
 func (f *frames) next() (frameKind, []byte, error) {
+	f.partial = false
 	if !f.started {
 		if err := f.start(); err != nil {
 			return 0, nil, err
@@ -216,6 +217,9 @@ func (f *frames) next() (frameKind, []byte, error) {
 		case "", "id", "retry": // a comment, and fields without use here
 			f.known = true
 		default:
+			if f.partial && isField(l) {
+				continue // the body was cut in a field's name
+			}
 			if room := maxWords - len(f.stray); room > 0 {
 				f.stray = append(append(f.stray, l[:min(len(l), room)]...), '\n')
 			}
@@ -228,6 +232,16 @@ func (f *frames) kind() frameKind {
 		return frameError
 	}
 	return frameData
+}
+
+// isField reports whether a line is the beginning of a field's name.
+func isField(l []byte) bool {
+	for _, name := range []string{"data", "event", "error", "retry", "id"} {
+		if strings.HasPrefix(name, string(l)) {
+			return true
+		}
+	}
+	return false
 }
 
 func isDone(b []byte) bool {
