@@ -105,8 +105,9 @@ func (p Params) Validate() error {
 		check(fmt.Errorf("parameter window: %d is negative; give a number of tokens or auto", int(p.Window)))
 	}
 	if p.Weight != "" {
-		_, err := confidence.ParseMeasure(string(p.Weight))
-		check(err)
+		if _, err := confidence.ParseMeasure(string(p.Weight)); err != nil {
+			check(fmt.Errorf("parameter weight: %w", err))
+		}
 	}
 	check(p.contradiction())
 	errs = slices.DeleteFunc(errs, func(err error) bool { return err == nil })
