@@ -2,70 +2,140 @@
 
 package tensor
 
+// gemm1HalfAVX512 multiplies 1 rows and half a panel of columns.
+//
+//go:noescape
+func gemm1HalfAVX512(t *tile)
+
 // gemm1x1AVX512 multiplies 1 rows and 1 panels of columns.
 //
 //go:noescape
 func gemm1x1AVX512(t *tile)
+
+// gemm2HalfAVX512 multiplies 2 rows and half a panel of columns.
+//
+//go:noescape
+func gemm2HalfAVX512(t *tile)
 
 // gemm2x1AVX512 multiplies 2 rows and 1 panels of columns.
 //
 //go:noescape
 func gemm2x1AVX512(t *tile)
 
+// gemm3HalfAVX512 multiplies 3 rows and half a panel of columns.
+//
+//go:noescape
+func gemm3HalfAVX512(t *tile)
+
 // gemm3x1AVX512 multiplies 3 rows and 1 panels of columns.
 //
 //go:noescape
 func gemm3x1AVX512(t *tile)
+
+// gemm4HalfAVX512 multiplies 4 rows and half a panel of columns.
+//
+//go:noescape
+func gemm4HalfAVX512(t *tile)
 
 // gemm4x1AVX512 multiplies 4 rows and 1 panels of columns.
 //
 //go:noescape
 func gemm4x1AVX512(t *tile)
 
+// gemm5HalfAVX512 multiplies 5 rows and half a panel of columns.
+//
+//go:noescape
+func gemm5HalfAVX512(t *tile)
+
 // gemm5x1AVX512 multiplies 5 rows and 1 panels of columns.
 //
 //go:noescape
 func gemm5x1AVX512(t *tile)
+
+// gemm6HalfAVX512 multiplies 6 rows and half a panel of columns.
+//
+//go:noescape
+func gemm6HalfAVX512(t *tile)
 
 // gemm6x1AVX512 multiplies 6 rows and 1 panels of columns.
 //
 //go:noescape
 func gemm6x1AVX512(t *tile)
 
+// gemm7HalfAVX512 multiplies 7 rows and half a panel of columns.
+//
+//go:noescape
+func gemm7HalfAVX512(t *tile)
+
 // gemm7x1AVX512 multiplies 7 rows and 1 panels of columns.
 //
 //go:noescape
 func gemm7x1AVX512(t *tile)
+
+// gemm8HalfAVX512 multiplies 8 rows and half a panel of columns.
+//
+//go:noescape
+func gemm8HalfAVX512(t *tile)
 
 // gemm8x1AVX512 multiplies 8 rows and 1 panels of columns.
 //
 //go:noescape
 func gemm8x1AVX512(t *tile)
 
+// gemm9HalfAVX512 multiplies 9 rows and half a panel of columns.
+//
+//go:noescape
+func gemm9HalfAVX512(t *tile)
+
 // gemm9x1AVX512 multiplies 9 rows and 1 panels of columns.
 //
 //go:noescape
 func gemm9x1AVX512(t *tile)
+
+// gemm10HalfAVX512 multiplies 10 rows and half a panel of columns.
+//
+//go:noescape
+func gemm10HalfAVX512(t *tile)
 
 // gemm10x1AVX512 multiplies 10 rows and 1 panels of columns.
 //
 //go:noescape
 func gemm10x1AVX512(t *tile)
 
+// gemm11HalfAVX512 multiplies 11 rows and half a panel of columns.
+//
+//go:noescape
+func gemm11HalfAVX512(t *tile)
+
 // gemm11x1AVX512 multiplies 11 rows and 1 panels of columns.
 //
 //go:noescape
 func gemm11x1AVX512(t *tile)
+
+// gemm12HalfAVX512 multiplies 12 rows and half a panel of columns.
+//
+//go:noescape
+func gemm12HalfAVX512(t *tile)
 
 // gemm12x1AVX512 multiplies 12 rows and 1 panels of columns.
 //
 //go:noescape
 func gemm12x1AVX512(t *tile)
 
+// gemm13HalfAVX512 multiplies 13 rows and half a panel of columns.
+//
+//go:noescape
+func gemm13HalfAVX512(t *tile)
+
 // gemm13x1AVX512 multiplies 13 rows and 1 panels of columns.
 //
 //go:noescape
 func gemm13x1AVX512(t *tile)
+
+// gemm14HalfAVX512 multiplies 14 rows and half a panel of columns.
+//
+//go:noescape
+func gemm14HalfAVX512(t *tile)
 
 // gemm14x1AVX512 multiplies 14 rows and 1 panels of columns.
 //
@@ -97,30 +167,60 @@ func packTransAVX512(t *copyJob)
 //go:noescape
 func packCopyAVX512(t *copyJob)
 
+// gemm1HalfAVX2 multiplies 1 rows and half a panel of columns.
+//
+//go:noescape
+func gemm1HalfAVX2(t *tile)
+
 // gemm1x1AVX2 multiplies 1 rows and 1 panels of columns.
 //
 //go:noescape
 func gemm1x1AVX2(t *tile)
+
+// gemm2HalfAVX2 multiplies 2 rows and half a panel of columns.
+//
+//go:noescape
+func gemm2HalfAVX2(t *tile)
 
 // gemm2x1AVX2 multiplies 2 rows and 1 panels of columns.
 //
 //go:noescape
 func gemm2x1AVX2(t *tile)
 
+// gemm3HalfAVX2 multiplies 3 rows and half a panel of columns.
+//
+//go:noescape
+func gemm3HalfAVX2(t *tile)
+
 // gemm3x1AVX2 multiplies 3 rows and 1 panels of columns.
 //
 //go:noescape
 func gemm3x1AVX2(t *tile)
+
+// gemm4HalfAVX2 multiplies 4 rows and half a panel of columns.
+//
+//go:noescape
+func gemm4HalfAVX2(t *tile)
 
 // gemm4x1AVX2 multiplies 4 rows and 1 panels of columns.
 //
 //go:noescape
 func gemm4x1AVX2(t *tile)
 
+// gemm5HalfAVX2 multiplies 5 rows and half a panel of columns.
+//
+//go:noescape
+func gemm5HalfAVX2(t *tile)
+
 // gemm5x1AVX2 multiplies 5 rows and 1 panels of columns.
 //
 //go:noescape
 func gemm5x1AVX2(t *tile)
+
+// gemm6HalfAVX2 multiplies 6 rows and half a panel of columns.
+//
+//go:noescape
+func gemm6HalfAVX2(t *tile)
 
 // gemm6x1AVX2 multiplies 6 rows and 1 panels of columns.
 //

@@ -4,31 +4,59 @@
 
 package tensor
 
+func gemm1HalfAVX512(t *tile) { panic("tensor: unreachable") }
+
 func gemm1x1AVX512(t *tile) { panic("tensor: unreachable") }
+
+func gemm2HalfAVX512(t *tile) { panic("tensor: unreachable") }
 
 func gemm2x1AVX512(t *tile) { panic("tensor: unreachable") }
 
+func gemm3HalfAVX512(t *tile) { panic("tensor: unreachable") }
+
 func gemm3x1AVX512(t *tile) { panic("tensor: unreachable") }
+
+func gemm4HalfAVX512(t *tile) { panic("tensor: unreachable") }
 
 func gemm4x1AVX512(t *tile) { panic("tensor: unreachable") }
 
+func gemm5HalfAVX512(t *tile) { panic("tensor: unreachable") }
+
 func gemm5x1AVX512(t *tile) { panic("tensor: unreachable") }
+
+func gemm6HalfAVX512(t *tile) { panic("tensor: unreachable") }
 
 func gemm6x1AVX512(t *tile) { panic("tensor: unreachable") }
 
+func gemm7HalfAVX512(t *tile) { panic("tensor: unreachable") }
+
 func gemm7x1AVX512(t *tile) { panic("tensor: unreachable") }
+
+func gemm8HalfAVX512(t *tile) { panic("tensor: unreachable") }
 
 func gemm8x1AVX512(t *tile) { panic("tensor: unreachable") }
 
+func gemm9HalfAVX512(t *tile) { panic("tensor: unreachable") }
+
 func gemm9x1AVX512(t *tile) { panic("tensor: unreachable") }
+
+func gemm10HalfAVX512(t *tile) { panic("tensor: unreachable") }
 
 func gemm10x1AVX512(t *tile) { panic("tensor: unreachable") }
 
+func gemm11HalfAVX512(t *tile) { panic("tensor: unreachable") }
+
 func gemm11x1AVX512(t *tile) { panic("tensor: unreachable") }
+
+func gemm12HalfAVX512(t *tile) { panic("tensor: unreachable") }
 
 func gemm12x1AVX512(t *tile) { panic("tensor: unreachable") }
 
+func gemm13HalfAVX512(t *tile) { panic("tensor: unreachable") }
+
 func gemm13x1AVX512(t *tile) { panic("tensor: unreachable") }
+
+func gemm14HalfAVX512(t *tile) { panic("tensor: unreachable") }
 
 func gemm14x1AVX512(t *tile) { panic("tensor: unreachable") }
 
@@ -42,15 +70,27 @@ func packTransAVX512(t *copyJob) { panic("tensor: unreachable") }
 
 func packCopyAVX512(t *copyJob) { panic("tensor: unreachable") }
 
+func gemm1HalfAVX2(t *tile) { panic("tensor: unreachable") }
+
 func gemm1x1AVX2(t *tile) { panic("tensor: unreachable") }
+
+func gemm2HalfAVX2(t *tile) { panic("tensor: unreachable") }
 
 func gemm2x1AVX2(t *tile) { panic("tensor: unreachable") }
 
+func gemm3HalfAVX2(t *tile) { panic("tensor: unreachable") }
+
 func gemm3x1AVX2(t *tile) { panic("tensor: unreachable") }
+
+func gemm4HalfAVX2(t *tile) { panic("tensor: unreachable") }
 
 func gemm4x1AVX2(t *tile) { panic("tensor: unreachable") }
 
+func gemm5HalfAVX2(t *tile) { panic("tensor: unreachable") }
+
 func gemm5x1AVX2(t *tile) { panic("tensor: unreachable") }
+
+func gemm6HalfAVX2(t *tile) { panic("tensor: unreachable") }
 
 func gemm6x1AVX2(t *tile) { panic("tensor: unreachable") }
 

@@ -2,9 +2,9 @@
 
 #include "textflag.h"
 
-// func gemm1x1AVX2(t *byte)
+// func gemm1HalfAVX2(t *byte)
 // Requires: AVX, FMA3
-TEXT ·gemm1x1AVX2(SB), NOSPLIT, $0-8
+TEXT ·gemm1HalfAVX2(SB), NOSPLIT, $0-8
 	MOVQ    t+0(FP), AX
 	MOVQ    (AX), CX
 	MOVQ    16(AX), DX
@@ -19,21 +19,18 @@ TEXT ·gemm1x1AVX2(SB), NOSPLIT, $0-8
 	JE      fresh1
 	MOVQ    DI, AX
 	VMOVUPS (AX), Y0
-	VMOVUPS 32(AX), Y1
 	JMP     start4
 
 fresh1:
 	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
 
 start4:
 	TESTQ CX, CX
 	JE    done3
 
 loop2:
-	VBROADCASTSS (DX), Y2
-	VFMADD231PS  (R8), Y2, Y0
-	VFMADD231PS  32(R8), Y2, Y1
+	VBROADCASTSS (DX), Y1
+	VFMADD231PS  (R8), Y1, Y0
 	ADDQ         BX, DX
 	ADDQ         SI, R8
 	DECQ         CX
@@ -42,7 +39,98 @@ loop2:
 done3:
 	MOVQ    DI, AX
 	VMOVUPS Y0, (AX)
+	VZEROUPPER
+	RET
+
+// func gemm1x1AVX2(t *byte)
+// Requires: AVX, FMA3
+TEXT ·gemm1x1AVX2(SB), NOSPLIT, $0-8
+	MOVQ    t+0(FP), AX
+	MOVQ    (AX), CX
+	MOVQ    16(AX), DX
+	MOVQ    24(AX), BX
+	MOVQ    40(AX), SI
+	MOVQ    56(AX), DI
+	MOVQ    64(AX), R8
+	LEAQ    (DX)(DX*2), DX
+	MOVQ    8(AX), DX
+	MOVQ    32(AX), R8
+	CMPL    76(AX), $0x00
+	JE      fresh5
+	MOVQ    DI, AX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	JMP     start8
+
+fresh5:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+
+start8:
+	TESTQ CX, CX
+	JE    done7
+
+loop6:
+	VBROADCASTSS (DX), Y2
+	VFMADD231PS  (R8), Y2, Y0
+	VFMADD231PS  32(R8), Y2, Y1
+	ADDQ         BX, DX
+	ADDQ         SI, R8
+	DECQ         CX
+	JNE          loop6
+
+done7:
+	MOVQ    DI, AX
+	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, 32(AX)
+	VZEROUPPER
+	RET
+
+// func gemm2HalfAVX2(t *byte)
+// Requires: AVX, FMA3
+TEXT ·gemm2HalfAVX2(SB), NOSPLIT, $0-8
+	MOVQ    t+0(FP), AX
+	MOVQ    (AX), CX
+	MOVQ    16(AX), DX
+	MOVQ    24(AX), BX
+	MOVQ    40(AX), SI
+	MOVQ    56(AX), DI
+	MOVQ    64(AX), R8
+	LEAQ    (DX)(DX*2), R9
+	MOVQ    8(AX), R9
+	MOVQ    32(AX), R10
+	CMPL    76(AX), $0x00
+	JE      fresh9
+	MOVQ    DI, AX
+	VMOVUPS (AX), Y0
+	ADDQ    R8, AX
+	VMOVUPS (AX), Y1
+	JMP     start12
+
+fresh9:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+
+start12:
+	TESTQ CX, CX
+	JE    done11
+
+loop10:
+	VMOVUPS      (R10), Y2
+	VBROADCASTSS (R9), Y3
+	VFMADD231PS  Y2, Y3, Y0
+	VBROADCASTSS (R9)(DX*1), Y3
+	VFMADD231PS  Y2, Y3, Y1
+	ADDQ         BX, R9
+	ADDQ         SI, R10
+	DECQ         CX
+	JNE          loop10
+
+done11:
+	MOVQ    DI, AX
+	VMOVUPS Y0, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Y1, (AX)
 	VZEROUPPER
 	RET
 
@@ -60,26 +148,26 @@ TEXT ·gemm2x1AVX2(SB), NOSPLIT, $0-8
 	MOVQ    8(AX), R9
 	MOVQ    32(AX), R10
 	CMPL    76(AX), $0x00
-	JE      fresh5
+	JE      fresh13
 	MOVQ    DI, AX
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
 	ADDQ    R8, AX
 	VMOVUPS (AX), Y2
 	VMOVUPS 32(AX), Y3
-	JMP     start8
+	JMP     start16
 
-fresh5:
+fresh13:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
 
-start8:
+start16:
 	TESTQ CX, CX
-	JE    done7
+	JE    done15
 
-loop6:
+loop14:
 	VMOVUPS      (R10), Y4
 	VMOVUPS      32(R10), Y5
 	VBROADCASTSS (R9), Y6
@@ -91,15 +179,70 @@ loop6:
 	ADDQ         BX, R9
 	ADDQ         SI, R10
 	DECQ         CX
-	JNE          loop6
+	JNE          loop14
 
-done7:
+done15:
 	MOVQ    DI, AX
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, 32(AX)
 	ADDQ    R8, AX
 	VMOVUPS Y2, (AX)
 	VMOVUPS Y3, 32(AX)
+	VZEROUPPER
+	RET
+
+// func gemm3HalfAVX2(t *byte)
+// Requires: AVX, FMA3
+TEXT ·gemm3HalfAVX2(SB), NOSPLIT, $0-8
+	MOVQ    t+0(FP), AX
+	MOVQ    (AX), CX
+	MOVQ    16(AX), DX
+	MOVQ    24(AX), BX
+	MOVQ    40(AX), SI
+	MOVQ    56(AX), DI
+	MOVQ    64(AX), R8
+	LEAQ    (DX)(DX*2), R9
+	MOVQ    8(AX), R9
+	MOVQ    32(AX), R10
+	CMPL    76(AX), $0x00
+	JE      fresh17
+	MOVQ    DI, AX
+	VMOVUPS (AX), Y0
+	ADDQ    R8, AX
+	VMOVUPS (AX), Y1
+	ADDQ    R8, AX
+	VMOVUPS (AX), Y2
+	JMP     start20
+
+fresh17:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+
+start20:
+	TESTQ CX, CX
+	JE    done19
+
+loop18:
+	VMOVUPS      (R10), Y3
+	VBROADCASTSS (R9), Y4
+	VFMADD231PS  Y3, Y4, Y0
+	VBROADCASTSS (R9)(DX*1), Y4
+	VFMADD231PS  Y3, Y4, Y1
+	VBROADCASTSS (R9)(DX*2), Y4
+	VFMADD231PS  Y3, Y4, Y2
+	ADDQ         BX, R9
+	ADDQ         SI, R10
+	DECQ         CX
+	JNE          loop18
+
+done19:
+	MOVQ    DI, AX
+	VMOVUPS Y0, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Y1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Y2, (AX)
 	VZEROUPPER
 	RET
 
@@ -117,7 +260,7 @@ TEXT ·gemm3x1AVX2(SB), NOSPLIT, $0-8
 	MOVQ    8(AX), R9
 	MOVQ    32(AX), R10
 	CMPL    76(AX), $0x00
-	JE      fresh9
+	JE      fresh21
 	MOVQ    DI, AX
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
@@ -127,9 +270,9 @@ TEXT ·gemm3x1AVX2(SB), NOSPLIT, $0-8
 	ADDQ    R8, AX
 	VMOVUPS (AX), Y4
 	VMOVUPS 32(AX), Y5
-	JMP     start12
+	JMP     start24
 
-fresh9:
+fresh21:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -137,11 +280,11 @@ fresh9:
 	VXORPS Y4, Y4, Y4
 	VXORPS Y5, Y5, Y5
 
-start12:
+start24:
 	TESTQ CX, CX
-	JE    done11
+	JE    done23
 
-loop10:
+loop22:
 	VMOVUPS      (R10), Y6
 	VMOVUPS      32(R10), Y7
 	VBROADCASTSS (R9), Y8
@@ -156,9 +299,9 @@ loop10:
 	ADDQ         BX, R9
 	ADDQ         SI, R10
 	DECQ         CX
-	JNE          loop10
+	JNE          loop22
 
-done11:
+done23:
 	MOVQ    DI, AX
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, 32(AX)
@@ -171,36 +314,115 @@ done11:
 	VZEROUPPER
 	RET
 
-// func gemm4x1AVX2(t *byte)
-// Requires: AVX, FMA3
-TEXT ·gemm4x1AVX2(SB), NOSPLIT, $0-8
-	MOVQ    t+0(FP), AX
-	MOVQ    (AX), CX
-	MOVQ    16(AX), DX
-	MOVQ    24(AX), BX
-	MOVQ    40(AX), SI
-	MOVQ    56(AX), DI
-	MOVQ    64(AX), R8
-	LEAQ    (DX)(DX*2), R9
-	MOVQ    8(AX), R10
-	MOVQ    32(AX), R11
-	CMPL    76(AX), $0x00
-	JE      fresh13
-	MOVQ    DI, AX
-	VMOVUPS (AX), Y0
-	VMOVUPS 32(AX), Y1
-	ADDQ    R8, AX
-	VMOVUPS (AX), Y2
-	VMOVUPS 32(AX), Y3
-	ADDQ    R8, AX
-	VMOVUPS (AX), Y4
-	VMOVUPS 32(AX), Y5
-	ADDQ    R8, AX
-	VMOVUPS (AX), Y6
-	VMOVUPS 32(AX), Y7
-	JMP     start16
+// func gemm4HalfAVX2(t *byte)
+// Requires: AVX, FMA3, MMX+
+TEXT ·gemm4HalfAVX2(SB), NOSPLIT, $0-8
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       16(AX), DX
+	MOVQ       24(AX), BX
+	MOVQ       40(AX), SI
+	MOVQ       56(AX), DI
+	MOVQ       64(AX), R8
+	LEAQ       (DX)(DX*2), R9
+	MOVQ       8(AX), R10
+	MOVQ       32(AX), R11
+	MOVQ       80(AX), R12
+	PREFETCHT0 (R12)
+	ADDQ       R8, R12
+	PREFETCHT0 (R12)
+	ADDQ       R8, R12
+	PREFETCHT0 (R12)
+	ADDQ       R8, R12
+	PREFETCHT0 (R12)
+	CMPL       76(AX), $0x00
+	JE         fresh25
+	MOVQ       DI, AX
+	VMOVUPS    (AX), Y0
+	ADDQ       R8, AX
+	VMOVUPS    (AX), Y1
+	ADDQ       R8, AX
+	VMOVUPS    (AX), Y2
+	ADDQ       R8, AX
+	VMOVUPS    (AX), Y3
+	JMP        start28
 
-fresh13:
+fresh25:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+
+start28:
+	TESTQ CX, CX
+	JE    done27
+
+loop26:
+	VMOVUPS      (R11), Y4
+	PREFETCHT0   (R10)(BX*8)
+	VBROADCASTSS (R10), Y5
+	VFMADD231PS  Y4, Y5, Y0
+	VBROADCASTSS (R10)(DX*1), Y5
+	VFMADD231PS  Y4, Y5, Y1
+	VBROADCASTSS (R10)(DX*2), Y5
+	VFMADD231PS  Y4, Y5, Y2
+	VBROADCASTSS (R10)(R9*1), Y5
+	VFMADD231PS  Y4, Y5, Y3
+	ADDQ         BX, R10
+	ADDQ         SI, R11
+	DECQ         CX
+	JNE          loop26
+
+done27:
+	MOVQ    DI, AX
+	VMOVUPS Y0, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Y1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Y2, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Y3, (AX)
+	VZEROUPPER
+	RET
+
+// func gemm4x1AVX2(t *byte)
+// Requires: AVX, FMA3, MMX+
+TEXT ·gemm4x1AVX2(SB), NOSPLIT, $0-8
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       16(AX), DX
+	MOVQ       24(AX), BX
+	MOVQ       40(AX), SI
+	MOVQ       56(AX), DI
+	MOVQ       64(AX), R8
+	LEAQ       (DX)(DX*2), R9
+	MOVQ       8(AX), R10
+	MOVQ       32(AX), R11
+	MOVQ       80(AX), R12
+	PREFETCHT0 (R12)
+	ADDQ       R8, R12
+	PREFETCHT0 (R12)
+	ADDQ       R8, R12
+	PREFETCHT0 (R12)
+	ADDQ       R8, R12
+	PREFETCHT0 (R12)
+	CMPL       76(AX), $0x00
+	JE         fresh29
+	MOVQ       DI, AX
+	VMOVUPS    (AX), Y0
+	VMOVUPS    32(AX), Y1
+	ADDQ       R8, AX
+	VMOVUPS    (AX), Y2
+	VMOVUPS    32(AX), Y3
+	ADDQ       R8, AX
+	VMOVUPS    (AX), Y4
+	VMOVUPS    32(AX), Y5
+	ADDQ       R8, AX
+	VMOVUPS    (AX), Y6
+	VMOVUPS    32(AX), Y7
+	JMP        start32
+
+fresh29:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -210,13 +432,14 @@ fresh13:
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
 
-start16:
+start32:
 	TESTQ CX, CX
-	JE    done15
+	JE    done31
 
-loop14:
+loop30:
 	VMOVUPS      (R11), Y8
 	VMOVUPS      32(R11), Y9
+	PREFETCHT0   (R10)(BX*8)
 	VBROADCASTSS (R10), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
@@ -232,9 +455,9 @@ loop14:
 	ADDQ         BX, R10
 	ADDQ         SI, R11
 	DECQ         CX
-	JNE          loop14
+	JNE          loop30
 
-done15:
+done31:
 	MOVQ    DI, AX
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, 32(AX)
@@ -250,39 +473,129 @@ done15:
 	VZEROUPPER
 	RET
 
-// func gemm5x1AVX2(t *byte)
-// Requires: AVX, FMA3
-TEXT ·gemm5x1AVX2(SB), NOSPLIT, $0-8
-	MOVQ    t+0(FP), AX
-	MOVQ    (AX), CX
-	MOVQ    16(AX), DX
-	MOVQ    24(AX), BX
-	MOVQ    40(AX), SI
-	MOVQ    56(AX), DI
-	MOVQ    64(AX), R8
-	LEAQ    (DX)(DX*2), R9
-	MOVQ    8(AX), R10
-	MOVQ    32(AX), R11
-	CMPL    76(AX), $0x00
-	JE      fresh17
-	MOVQ    DI, AX
-	VMOVUPS (AX), Y0
-	VMOVUPS 32(AX), Y1
-	ADDQ    R8, AX
-	VMOVUPS (AX), Y2
-	VMOVUPS 32(AX), Y3
-	ADDQ    R8, AX
-	VMOVUPS (AX), Y4
-	VMOVUPS 32(AX), Y5
-	ADDQ    R8, AX
-	VMOVUPS (AX), Y6
-	VMOVUPS 32(AX), Y7
-	ADDQ    R8, AX
-	VMOVUPS (AX), Y8
-	VMOVUPS 32(AX), Y9
-	JMP     start20
+// func gemm5HalfAVX2(t *byte)
+// Requires: AVX, FMA3, MMX+
+TEXT ·gemm5HalfAVX2(SB), NOSPLIT, $0-8
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       16(AX), DX
+	MOVQ       24(AX), BX
+	MOVQ       40(AX), SI
+	MOVQ       56(AX), DI
+	MOVQ       64(AX), R8
+	LEAQ       (DX)(DX*2), R9
+	MOVQ       8(AX), R10
+	MOVQ       32(AX), R11
+	MOVQ       80(AX), R12
+	PREFETCHT0 (R12)
+	ADDQ       R8, R12
+	PREFETCHT0 (R12)
+	ADDQ       R8, R12
+	PREFETCHT0 (R12)
+	ADDQ       R8, R12
+	PREFETCHT0 (R12)
+	ADDQ       R8, R12
+	PREFETCHT0 (R12)
+	CMPL       76(AX), $0x00
+	JE         fresh33
+	MOVQ       DI, AX
+	VMOVUPS    (AX), Y0
+	ADDQ       R8, AX
+	VMOVUPS    (AX), Y1
+	ADDQ       R8, AX
+	VMOVUPS    (AX), Y2
+	ADDQ       R8, AX
+	VMOVUPS    (AX), Y3
+	ADDQ       R8, AX
+	VMOVUPS    (AX), Y4
+	JMP        start36
 
-fresh17:
+fresh33:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+
+start36:
+	TESTQ CX, CX
+	JE    done35
+
+loop34:
+	VMOVUPS      (R11), Y5
+	PREFETCHT0   (R10)(BX*8)
+	VBROADCASTSS (R10), Y6
+	VFMADD231PS  Y5, Y6, Y0
+	VBROADCASTSS (R10)(DX*1), Y6
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS (R10)(DX*2), Y6
+	VFMADD231PS  Y5, Y6, Y2
+	VBROADCASTSS (R10)(R9*1), Y6
+	VFMADD231PS  Y5, Y6, Y3
+	VBROADCASTSS (R10)(DX*4), Y6
+	VFMADD231PS  Y5, Y6, Y4
+	ADDQ         BX, R10
+	ADDQ         SI, R11
+	DECQ         CX
+	JNE          loop34
+
+done35:
+	MOVQ    DI, AX
+	VMOVUPS Y0, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Y1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Y2, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Y3, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Y4, (AX)
+	VZEROUPPER
+	RET
+
+// func gemm5x1AVX2(t *byte)
+// Requires: AVX, FMA3, MMX+
+TEXT ·gemm5x1AVX2(SB), NOSPLIT, $0-8
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       16(AX), DX
+	MOVQ       24(AX), BX
+	MOVQ       40(AX), SI
+	MOVQ       56(AX), DI
+	MOVQ       64(AX), R8
+	LEAQ       (DX)(DX*2), R9
+	MOVQ       8(AX), R10
+	MOVQ       32(AX), R11
+	MOVQ       80(AX), R12
+	PREFETCHT0 (R12)
+	ADDQ       R8, R12
+	PREFETCHT0 (R12)
+	ADDQ       R8, R12
+	PREFETCHT0 (R12)
+	ADDQ       R8, R12
+	PREFETCHT0 (R12)
+	ADDQ       R8, R12
+	PREFETCHT0 (R12)
+	CMPL       76(AX), $0x00
+	JE         fresh37
+	MOVQ       DI, AX
+	VMOVUPS    (AX), Y0
+	VMOVUPS    32(AX), Y1
+	ADDQ       R8, AX
+	VMOVUPS    (AX), Y2
+	VMOVUPS    32(AX), Y3
+	ADDQ       R8, AX
+	VMOVUPS    (AX), Y4
+	VMOVUPS    32(AX), Y5
+	ADDQ       R8, AX
+	VMOVUPS    (AX), Y6
+	VMOVUPS    32(AX), Y7
+	ADDQ       R8, AX
+	VMOVUPS    (AX), Y8
+	VMOVUPS    32(AX), Y9
+	JMP        start40
+
+fresh37:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -294,13 +607,14 @@ fresh17:
 	VXORPS Y8, Y8, Y8
 	VXORPS Y9, Y9, Y9
 
-start20:
+start40:
 	TESTQ CX, CX
-	JE    done19
+	JE    done39
 
-loop18:
+loop38:
 	VMOVUPS      (R11), Y10
 	VMOVUPS      32(R11), Y11
+	PREFETCHT0   (R10)(BX*8)
 	VBROADCASTSS (R10), Y12
 	VFMADD231PS  Y10, Y12, Y0
 	VFMADD231PS  Y11, Y12, Y1
@@ -319,9 +633,9 @@ loop18:
 	ADDQ         BX, R10
 	ADDQ         SI, R11
 	DECQ         CX
-	JNE          loop18
+	JNE          loop38
 
-done19:
+done39:
 	MOVQ    DI, AX
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, 32(AX)
@@ -340,44 +654,148 @@ done19:
 	VZEROUPPER
 	RET
 
-// func gemm6x1AVX2(t *byte)
-// Requires: AVX, FMA3
-TEXT ·gemm6x1AVX2(SB), NOSPLIT, $0-8
-	MOVQ    t+0(FP), AX
-	MOVQ    (AX), CX
-	MOVQ    16(AX), DX
-	MOVQ    24(AX), BX
-	MOVQ    40(AX), SI
-	MOVQ    56(AX), DI
-	MOVQ    64(AX), R8
-	LEAQ    (DX)(DX*2), R9
-	MOVQ    8(AX), R10
-	LEAQ    (R10)(DX*4), R11
-	ADDQ    DX, R11
-	MOVQ    32(AX), R12
-	CMPL    76(AX), $0x00
-	JE      fresh21
-	MOVQ    DI, AX
-	VMOVUPS (AX), Y0
-	VMOVUPS 32(AX), Y1
-	ADDQ    R8, AX
-	VMOVUPS (AX), Y2
-	VMOVUPS 32(AX), Y3
-	ADDQ    R8, AX
-	VMOVUPS (AX), Y4
-	VMOVUPS 32(AX), Y5
-	ADDQ    R8, AX
-	VMOVUPS (AX), Y6
-	VMOVUPS 32(AX), Y7
-	ADDQ    R8, AX
-	VMOVUPS (AX), Y8
-	VMOVUPS 32(AX), Y9
-	ADDQ    R8, AX
-	VMOVUPS (AX), Y10
-	VMOVUPS 32(AX), Y11
-	JMP     start24
+// func gemm6HalfAVX2(t *byte)
+// Requires: AVX, FMA3, MMX+
+TEXT ·gemm6HalfAVX2(SB), NOSPLIT, $0-8
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       16(AX), DX
+	MOVQ       24(AX), BX
+	MOVQ       40(AX), SI
+	MOVQ       56(AX), DI
+	MOVQ       64(AX), R8
+	LEAQ       (DX)(DX*2), R9
+	MOVQ       8(AX), R10
+	LEAQ       (R10)(DX*4), R11
+	ADDQ       DX, R11
+	MOVQ       32(AX), R12
+	MOVQ       80(AX), R13
+	PREFETCHT0 (R13)
+	ADDQ       R8, R13
+	PREFETCHT0 (R13)
+	ADDQ       R8, R13
+	PREFETCHT0 (R13)
+	ADDQ       R8, R13
+	PREFETCHT0 (R13)
+	ADDQ       R8, R13
+	PREFETCHT0 (R13)
+	ADDQ       R8, R13
+	PREFETCHT0 (R13)
+	CMPL       76(AX), $0x00
+	JE         fresh41
+	MOVQ       DI, AX
+	VMOVUPS    (AX), Y0
+	ADDQ       R8, AX
+	VMOVUPS    (AX), Y1
+	ADDQ       R8, AX
+	VMOVUPS    (AX), Y2
+	ADDQ       R8, AX
+	VMOVUPS    (AX), Y3
+	ADDQ       R8, AX
+	VMOVUPS    (AX), Y4
+	ADDQ       R8, AX
+	VMOVUPS    (AX), Y5
+	JMP        start44
 
-fresh21:
+fresh41:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+
+start44:
+	TESTQ CX, CX
+	JE    done43
+
+loop42:
+	VMOVUPS      (R12), Y6
+	PREFETCHT0   (R10)(BX*8)
+	VBROADCASTSS (R10), Y7
+	VFMADD231PS  Y6, Y7, Y0
+	VBROADCASTSS (R10)(DX*1), Y7
+	VFMADD231PS  Y6, Y7, Y1
+	VBROADCASTSS (R10)(DX*2), Y7
+	VFMADD231PS  Y6, Y7, Y2
+	VBROADCASTSS (R10)(R9*1), Y7
+	VFMADD231PS  Y6, Y7, Y3
+	VBROADCASTSS (R10)(DX*4), Y7
+	VFMADD231PS  Y6, Y7, Y4
+	VBROADCASTSS (R11), Y7
+	VFMADD231PS  Y6, Y7, Y5
+	ADDQ         BX, R10
+	ADDQ         BX, R11
+	ADDQ         SI, R12
+	DECQ         CX
+	JNE          loop42
+
+done43:
+	MOVQ    DI, AX
+	VMOVUPS Y0, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Y1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Y2, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Y3, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Y4, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Y5, (AX)
+	VZEROUPPER
+	RET
+
+// func gemm6x1AVX2(t *byte)
+// Requires: AVX, FMA3, MMX+
+TEXT ·gemm6x1AVX2(SB), NOSPLIT, $0-8
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       16(AX), DX
+	MOVQ       24(AX), BX
+	MOVQ       40(AX), SI
+	MOVQ       56(AX), DI
+	MOVQ       64(AX), R8
+	LEAQ       (DX)(DX*2), R9
+	MOVQ       8(AX), R10
+	LEAQ       (R10)(DX*4), R11
+	ADDQ       DX, R11
+	MOVQ       32(AX), R12
+	MOVQ       80(AX), R13
+	PREFETCHT0 (R13)
+	ADDQ       R8, R13
+	PREFETCHT0 (R13)
+	ADDQ       R8, R13
+	PREFETCHT0 (R13)
+	ADDQ       R8, R13
+	PREFETCHT0 (R13)
+	ADDQ       R8, R13
+	PREFETCHT0 (R13)
+	ADDQ       R8, R13
+	PREFETCHT0 (R13)
+	CMPL       76(AX), $0x00
+	JE         fresh45
+	MOVQ       DI, AX
+	VMOVUPS    (AX), Y0
+	VMOVUPS    32(AX), Y1
+	ADDQ       R8, AX
+	VMOVUPS    (AX), Y2
+	VMOVUPS    32(AX), Y3
+	ADDQ       R8, AX
+	VMOVUPS    (AX), Y4
+	VMOVUPS    32(AX), Y5
+	ADDQ       R8, AX
+	VMOVUPS    (AX), Y6
+	VMOVUPS    32(AX), Y7
+	ADDQ       R8, AX
+	VMOVUPS    (AX), Y8
+	VMOVUPS    32(AX), Y9
+	ADDQ       R8, AX
+	VMOVUPS    (AX), Y10
+	VMOVUPS    32(AX), Y11
+	JMP        start48
+
+fresh45:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -391,13 +809,14 @@ fresh21:
 	VXORPS Y10, Y10, Y10
 	VXORPS Y11, Y11, Y11
 
-start24:
+start48:
 	TESTQ CX, CX
-	JE    done23
+	JE    done47
 
-loop22:
+loop46:
 	VMOVUPS      (R12), Y12
 	VMOVUPS      32(R12), Y13
+	PREFETCHT0   (R10)(BX*8)
 	VBROADCASTSS (R10), Y14
 	VFMADD231PS  Y12, Y14, Y0
 	VFMADD231PS  Y13, Y14, Y1
@@ -420,9 +839,9 @@ loop22:
 	ADDQ         BX, R11
 	ADDQ         SI, R12
 	DECQ         CX
-	JNE          loop22
+	JNE          loop46
 
-done23:
+done47:
 	MOVQ    DI, AX
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, 32(AX)
@@ -462,7 +881,7 @@ TEXT ·gemm1x4AVX2(SB), NOSPLIT, $0-8
 	LEAQ    (R10)(R9*1), R11
 	LEAQ    (R11)(R9*1), R9
 	CMPL    76(AX), $0x00
-	JE      fresh25
+	JE      fresh49
 	MOVQ    DI, AX
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
@@ -472,9 +891,9 @@ TEXT ·gemm1x4AVX2(SB), NOSPLIT, $0-8
 	VMOVUPS 160(AX), Y5
 	VMOVUPS 192(AX), Y6
 	VMOVUPS 224(AX), Y7
-	JMP     start28
+	JMP     start52
 
-fresh25:
+fresh49:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -484,11 +903,11 @@ fresh25:
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
 
-start28:
+start52:
 	TESTQ CX, CX
-	JE    done27
+	JE    done51
 
-loop26:
+loop50:
 	VBROADCASTSS (DX), Y8
 	VFMADD231PS  (R8), Y8, Y0
 	VFMADD231PS  32(R8), Y8, Y1
@@ -504,9 +923,9 @@ loop26:
 	ADDQ         SI, R11
 	ADDQ         SI, R9
 	DECQ         CX
-	JNE          loop26
+	JNE          loop50
 
-done27:
+done51:
 	MOVQ    DI, AX
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, 32(AX)
@@ -535,7 +954,7 @@ TEXT ·gemm2x2AVX2(SB), NOSPLIT, $0-8
 	MOVQ    48(AX), R11
 	LEAQ    (R10)(R11*1), R11
 	CMPL    76(AX), $0x00
-	JE      fresh29
+	JE      fresh53
 	MOVQ    DI, AX
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
@@ -546,9 +965,9 @@ TEXT ·gemm2x2AVX2(SB), NOSPLIT, $0-8
 	VMOVUPS 32(AX), Y5
 	VMOVUPS 64(AX), Y6
 	VMOVUPS 96(AX), Y7
-	JMP     start32
+	JMP     start56
 
-fresh29:
+fresh53:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -558,11 +977,11 @@ fresh29:
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
 
-start32:
+start56:
 	TESTQ CX, CX
-	JE    done31
+	JE    done55
 
-loop30:
+loop54:
 	VMOVUPS      (R10), Y8
 	VMOVUPS      32(R10), Y9
 	VMOVUPS      (R11), Y10
@@ -581,9 +1000,9 @@ loop30:
 	ADDQ         SI, R10
 	ADDQ         SI, R11
 	DECQ         CX
-	JNE          loop30
+	JNE          loop54
 
-done31:
+done55:
 	MOVQ    DI, AX
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, 32(AX)
@@ -613,7 +1032,7 @@ TEXT ·gemm3x2AVX2(SB), NOSPLIT, $0-8
 	MOVQ    48(AX), R11
 	LEAQ    (R10)(R11*1), R11
 	CMPL    76(AX), $0x00
-	JE      fresh33
+	JE      fresh57
 	MOVQ    DI, AX
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
@@ -629,9 +1048,9 @@ TEXT ·gemm3x2AVX2(SB), NOSPLIT, $0-8
 	VMOVUPS 32(AX), Y9
 	VMOVUPS 64(AX), Y10
 	VMOVUPS 96(AX), Y11
-	JMP     start36
+	JMP     start60
 
-fresh33:
+fresh57:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -645,11 +1064,11 @@ fresh33:
 	VXORPS Y10, Y10, Y10
 	VXORPS Y11, Y11, Y11
 
-start36:
+start60:
 	TESTQ CX, CX
-	JE    done35
+	JE    done59
 
-loop34:
+loop58:
 	VMOVUPS      (R10), Y12
 	VMOVUPS      32(R10), Y13
 	VMOVUPS      (R11), Y14
@@ -673,9 +1092,9 @@ loop34:
 	ADDQ         SI, R10
 	ADDQ         SI, R11
 	DECQ         CX
-	JNE          loop34
+	JNE          loop58
 
-done35:
+done59:
 	MOVQ    DI, AX
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, 32(AX)
@@ -705,15 +1124,15 @@ TEXT ·packTransAVX2(SB), NOSPLIT, $0-8
 	MOVQ 32(AX), DI
 	MOVQ 40(AX), R8
 
-block37:
+block61:
 	CMPQ R8, $0x00
-	JLE  end39
+	JLE  end63
 	MOVQ R8, R9
 	CMPQ R9, $0x08
-	JLE  full40
+	JLE  full64
 	MOVQ $0x00000008, R9
 
-full40:
+full64:
 	LEAQ       mask_avx2<>+0(SB), R10
 	NEGQ       R9
 	VMOVUPS    64(R10)(R9*4), Y8
@@ -728,35 +1147,35 @@ full40:
 	MOVQ       BX, R9
 	VMASKMOVPS (R9), Y8, Y0
 	CMPQ       DI, $0x01
-	JLE        loaded41
+	JLE        loaded65
 	ADDQ       SI, R9
 	VMASKMOVPS (R9), Y8, Y1
 	CMPQ       DI, $0x02
-	JLE        loaded41
+	JLE        loaded65
 	ADDQ       SI, R9
 	VMASKMOVPS (R9), Y8, Y2
 	CMPQ       DI, $0x03
-	JLE        loaded41
+	JLE        loaded65
 	ADDQ       SI, R9
 	VMASKMOVPS (R9), Y8, Y3
 	CMPQ       DI, $0x04
-	JLE        loaded41
+	JLE        loaded65
 	ADDQ       SI, R9
 	VMASKMOVPS (R9), Y8, Y4
 	CMPQ       DI, $0x05
-	JLE        loaded41
+	JLE        loaded65
 	ADDQ       SI, R9
 	VMASKMOVPS (R9), Y8, Y5
 	CMPQ       DI, $0x06
-	JLE        loaded41
+	JLE        loaded65
 	ADDQ       SI, R9
 	VMASKMOVPS (R9), Y8, Y6
 	CMPQ       DI, $0x07
-	JLE        loaded41
+	JLE        loaded65
 	ADDQ       SI, R9
 	VMASKMOVPS (R9), Y8, Y7
 
-loaded41:
+loaded65:
 	VUNPCKLPS  Y1, Y0, Y8
 	VUNPCKHPS  Y1, Y0, Y0
 	VUNPCKLPS  Y3, Y2, Y1
@@ -785,40 +1204,40 @@ loaded41:
 	VMASKMOVPS Y6, Y4, (CX)
 	ADDQ       DX, CX
 	CMPQ       R8, $0x01
-	JLE        stored38
+	JLE        stored62
 	VMASKMOVPS Y2, Y4, (CX)
 	ADDQ       DX, CX
 	CMPQ       R8, $0x02
-	JLE        stored38
+	JLE        stored62
 	VMASKMOVPS Y1, Y4, (CX)
 	ADDQ       DX, CX
 	CMPQ       R8, $0x03
-	JLE        stored38
+	JLE        stored62
 	VMASKMOVPS Y5, Y4, (CX)
 	ADDQ       DX, CX
 	CMPQ       R8, $0x04
-	JLE        stored38
+	JLE        stored62
 	VMASKMOVPS Y7, Y4, (CX)
 	ADDQ       DX, CX
 	CMPQ       R8, $0x05
-	JLE        stored38
+	JLE        stored62
 	VMASKMOVPS Y3, Y4, (CX)
 	ADDQ       DX, CX
 	CMPQ       R8, $0x06
-	JLE        stored38
+	JLE        stored62
 	VMASKMOVPS Y8, Y4, (CX)
 	ADDQ       DX, CX
 	CMPQ       R8, $0x07
-	JLE        stored38
+	JLE        stored62
 	VMASKMOVPS Y0, Y4, (CX)
 	ADDQ       DX, CX
 
-stored38:
+stored62:
 	ADDQ $0x20, BX
 	SUBQ $0x08, R8
-	JMP  block37
+	JMP  block61
 
-end39:
+end63:
 	VZEROUPPER
 	RET
 
@@ -868,16 +1287,16 @@ TEXT ·packCopyAVX2(SB), NOSPLIT, $0-8
 	VMOVUPS 56(AX), Y1
 	VMOVUPS 88(AX), Y2
 	TESTQ   DI, DI
-	JE      end43
+	JE      end67
 
-loop42:
+loop66:
 	VMASKMOVPS (BX), Y1, Y0
 	VMASKMOVPS Y0, Y2, (CX)
 	ADDQ       SI, BX
 	ADDQ       DX, CX
 	DECQ       DI
-	JNE        loop42
+	JNE        loop66
 
-end43:
+end67:
 	VZEROUPPER
 	RET

@@ -2,9 +2,9 @@
 
 #include "textflag.h"
 
-// func gemm1x1AVX512(t *byte)
+// func gemm1HalfAVX512(t *byte)
 // Requires: AVX, AVX512F
-TEXT ·gemm1x1AVX512(SB), NOSPLIT, $0-8
+TEXT ·gemm1HalfAVX512(SB), NOSPLIT, $0-8
 	MOVQ      t+0(FP), AX
 	MOVQ      (AX), CX
 	MOVQ      16(AX), DX
@@ -21,21 +21,18 @@ TEXT ·gemm1x1AVX512(SB), NOSPLIT, $0-8
 	JE        fresh1
 	MOVQ      DI, AX
 	VMOVUPS.Z (AX), K1, Z0
-	VMOVUPS.Z 64(AX), K2, Z1
 	JMP       start4
 
 fresh1:
 	VPSUBD Z0, Z0, Z0
-	VPSUBD Z1, Z1, Z1
 
 start4:
 	TESTQ CX, CX
 	JE    done3
 
 loop2:
-	VBROADCASTSS (DX), Z2
-	VFMADD231PS  (R8), Z2, Z0
-	VFMADD231PS  64(R8), Z2, Z1
+	VBROADCASTSS (DX), Z1
+	VFMADD231PS  (R8), Z1, Z0
 	ADDQ         BX, DX
 	ADDQ         SI, R8
 	DECQ         CX
@@ -44,7 +41,102 @@ loop2:
 done3:
 	MOVQ    DI, AX
 	VMOVUPS Z0, K1, (AX)
+	VZEROUPPER
+	RET
+
+// func gemm1x1AVX512(t *byte)
+// Requires: AVX, AVX512F
+TEXT ·gemm1x1AVX512(SB), NOSPLIT, $0-8
+	MOVQ      t+0(FP), AX
+	MOVQ      (AX), CX
+	MOVQ      16(AX), DX
+	MOVQ      24(AX), BX
+	MOVQ      40(AX), SI
+	MOVQ      56(AX), DI
+	MOVQ      64(AX), R8
+	LEAQ      (DX)(DX*2), DX
+	MOVQ      8(AX), DX
+	MOVQ      32(AX), R8
+	KMOVW     72(AX), K1
+	KMOVW     74(AX), K2
+	CMPL      76(AX), $0x00
+	JE        fresh5
+	MOVQ      DI, AX
+	VMOVUPS.Z (AX), K1, Z0
+	VMOVUPS.Z 64(AX), K2, Z1
+	JMP       start8
+
+fresh5:
+	VPSUBD Z0, Z0, Z0
+	VPSUBD Z1, Z1, Z1
+
+start8:
+	TESTQ CX, CX
+	JE    done7
+
+loop6:
+	VBROADCASTSS (DX), Z2
+	VFMADD231PS  (R8), Z2, Z0
+	VFMADD231PS  64(R8), Z2, Z1
+	ADDQ         BX, DX
+	ADDQ         SI, R8
+	DECQ         CX
+	JNE          loop6
+
+done7:
+	MOVQ    DI, AX
+	VMOVUPS Z0, K1, (AX)
 	VMOVUPS Z1, K2, 64(AX)
+	VZEROUPPER
+	RET
+
+// func gemm2HalfAVX512(t *byte)
+// Requires: AVX, AVX512F
+TEXT ·gemm2HalfAVX512(SB), NOSPLIT, $0-8
+	MOVQ      t+0(FP), AX
+	MOVQ      (AX), CX
+	MOVQ      16(AX), DX
+	MOVQ      24(AX), BX
+	MOVQ      40(AX), SI
+	MOVQ      56(AX), DI
+	MOVQ      64(AX), R8
+	LEAQ      (DX)(DX*2), R9
+	MOVQ      8(AX), R9
+	MOVQ      32(AX), R10
+	KMOVW     72(AX), K1
+	KMOVW     74(AX), K2
+	CMPL      76(AX), $0x00
+	JE        fresh9
+	MOVQ      DI, AX
+	VMOVUPS.Z (AX), K1, Z0
+	ADDQ      R8, AX
+	VMOVUPS.Z (AX), K1, Z1
+	JMP       start12
+
+fresh9:
+	VPSUBD Z0, Z0, Z0
+	VPSUBD Z1, Z1, Z1
+
+start12:
+	TESTQ CX, CX
+	JE    done11
+
+loop10:
+	VMOVUPS      (R10), Z2
+	VBROADCASTSS (R9), Z3
+	VFMADD231PS  Z2, Z3, Z0
+	VBROADCASTSS (R9)(DX*1), Z3
+	VFMADD231PS  Z2, Z3, Z1
+	ADDQ         BX, R9
+	ADDQ         SI, R10
+	DECQ         CX
+	JNE          loop10
+
+done11:
+	MOVQ    DI, AX
+	VMOVUPS Z0, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z1, K1, (AX)
 	VZEROUPPER
 	RET
 
@@ -64,26 +156,26 @@ TEXT ·gemm2x1AVX512(SB), NOSPLIT, $0-8
 	KMOVW     72(AX), K1
 	KMOVW     74(AX), K2
 	CMPL      76(AX), $0x00
-	JE        fresh5
+	JE        fresh13
 	MOVQ      DI, AX
 	VMOVUPS.Z (AX), K1, Z0
 	VMOVUPS.Z 64(AX), K2, Z1
 	ADDQ      R8, AX
 	VMOVUPS.Z (AX), K1, Z2
 	VMOVUPS.Z 64(AX), K2, Z3
-	JMP       start8
+	JMP       start16
 
-fresh5:
+fresh13:
 	VPSUBD Z0, Z0, Z0
 	VPSUBD Z1, Z1, Z1
 	VPSUBD Z2, Z2, Z2
 	VPSUBD Z3, Z3, Z3
 
-start8:
+start16:
 	TESTQ CX, CX
-	JE    done7
+	JE    done15
 
-loop6:
+loop14:
 	VMOVUPS      (R10), Z4
 	VMOVUPS      64(R10), Z5
 	VBROADCASTSS (R9), Z6
@@ -95,15 +187,72 @@ loop6:
 	ADDQ         BX, R9
 	ADDQ         SI, R10
 	DECQ         CX
-	JNE          loop6
+	JNE          loop14
 
-done7:
+done15:
 	MOVQ    DI, AX
 	VMOVUPS Z0, K1, (AX)
 	VMOVUPS Z1, K2, 64(AX)
 	ADDQ    R8, AX
 	VMOVUPS Z2, K1, (AX)
 	VMOVUPS Z3, K2, 64(AX)
+	VZEROUPPER
+	RET
+
+// func gemm3HalfAVX512(t *byte)
+// Requires: AVX, AVX512F
+TEXT ·gemm3HalfAVX512(SB), NOSPLIT, $0-8
+	MOVQ      t+0(FP), AX
+	MOVQ      (AX), CX
+	MOVQ      16(AX), DX
+	MOVQ      24(AX), BX
+	MOVQ      40(AX), SI
+	MOVQ      56(AX), DI
+	MOVQ      64(AX), R8
+	LEAQ      (DX)(DX*2), R9
+	MOVQ      8(AX), R9
+	MOVQ      32(AX), R10
+	KMOVW     72(AX), K1
+	KMOVW     74(AX), K2
+	CMPL      76(AX), $0x00
+	JE        fresh17
+	MOVQ      DI, AX
+	VMOVUPS.Z (AX), K1, Z0
+	ADDQ      R8, AX
+	VMOVUPS.Z (AX), K1, Z1
+	ADDQ      R8, AX
+	VMOVUPS.Z (AX), K1, Z2
+	JMP       start20
+
+fresh17:
+	VPSUBD Z0, Z0, Z0
+	VPSUBD Z1, Z1, Z1
+	VPSUBD Z2, Z2, Z2
+
+start20:
+	TESTQ CX, CX
+	JE    done19
+
+loop18:
+	VMOVUPS      (R10), Z3
+	VBROADCASTSS (R9), Z4
+	VFMADD231PS  Z3, Z4, Z0
+	VBROADCASTSS (R9)(DX*1), Z4
+	VFMADD231PS  Z3, Z4, Z1
+	VBROADCASTSS (R9)(DX*2), Z4
+	VFMADD231PS  Z3, Z4, Z2
+	ADDQ         BX, R9
+	ADDQ         SI, R10
+	DECQ         CX
+	JNE          loop18
+
+done19:
+	MOVQ    DI, AX
+	VMOVUPS Z0, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z1, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z2, K1, (AX)
 	VZEROUPPER
 	RET
 
@@ -123,7 +272,7 @@ TEXT ·gemm3x1AVX512(SB), NOSPLIT, $0-8
 	KMOVW     72(AX), K1
 	KMOVW     74(AX), K2
 	CMPL      76(AX), $0x00
-	JE        fresh9
+	JE        fresh21
 	MOVQ      DI, AX
 	VMOVUPS.Z (AX), K1, Z0
 	VMOVUPS.Z 64(AX), K2, Z1
@@ -133,9 +282,9 @@ TEXT ·gemm3x1AVX512(SB), NOSPLIT, $0-8
 	ADDQ      R8, AX
 	VMOVUPS.Z (AX), K1, Z4
 	VMOVUPS.Z 64(AX), K2, Z5
-	JMP       start12
+	JMP       start24
 
-fresh9:
+fresh21:
 	VPSUBD Z0, Z0, Z0
 	VPSUBD Z1, Z1, Z1
 	VPSUBD Z2, Z2, Z2
@@ -143,11 +292,11 @@ fresh9:
 	VPSUBD Z4, Z4, Z4
 	VPSUBD Z5, Z5, Z5
 
-start12:
+start24:
 	TESTQ CX, CX
-	JE    done11
+	JE    done23
 
-loop10:
+loop22:
 	VMOVUPS      (R10), Z6
 	VMOVUPS      64(R10), Z7
 	VBROADCASTSS (R9), Z8
@@ -162,9 +311,9 @@ loop10:
 	ADDQ         BX, R9
 	ADDQ         SI, R10
 	DECQ         CX
-	JNE          loop10
+	JNE          loop22
 
-done11:
+done23:
 	MOVQ    DI, AX
 	VMOVUPS Z0, K1, (AX)
 	VMOVUPS Z1, K2, 64(AX)
@@ -177,38 +326,123 @@ done11:
 	VZEROUPPER
 	RET
 
-// func gemm4x1AVX512(t *byte)
-// Requires: AVX, AVX512F
-TEXT ·gemm4x1AVX512(SB), NOSPLIT, $0-8
-	MOVQ      t+0(FP), AX
-	MOVQ      (AX), CX
-	MOVQ      16(AX), DX
-	MOVQ      24(AX), BX
-	MOVQ      40(AX), SI
-	MOVQ      56(AX), DI
-	MOVQ      64(AX), R8
-	LEAQ      (DX)(DX*2), R9
-	MOVQ      8(AX), R10
-	MOVQ      32(AX), R11
-	KMOVW     72(AX), K1
-	KMOVW     74(AX), K2
-	CMPL      76(AX), $0x00
-	JE        fresh13
-	MOVQ      DI, AX
-	VMOVUPS.Z (AX), K1, Z0
-	VMOVUPS.Z 64(AX), K2, Z1
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z2
-	VMOVUPS.Z 64(AX), K2, Z3
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z4
-	VMOVUPS.Z 64(AX), K2, Z5
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z6
-	VMOVUPS.Z 64(AX), K2, Z7
-	JMP       start16
+// func gemm4HalfAVX512(t *byte)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·gemm4HalfAVX512(SB), NOSPLIT, $0-8
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       16(AX), DX
+	MOVQ       24(AX), BX
+	MOVQ       40(AX), SI
+	MOVQ       56(AX), DI
+	MOVQ       64(AX), R8
+	LEAQ       (DX)(DX*2), R9
+	MOVQ       8(AX), R10
+	MOVQ       32(AX), R11
+	KMOVW      72(AX), K1
+	KMOVW      74(AX), K2
+	MOVQ       80(AX), R12
+	PREFETCHT0 (R12)
+	ADDQ       R8, R12
+	PREFETCHT0 (R12)
+	ADDQ       R8, R12
+	PREFETCHT0 (R12)
+	ADDQ       R8, R12
+	PREFETCHT0 (R12)
+	CMPL       76(AX), $0x00
+	JE         fresh25
+	MOVQ       DI, AX
+	VMOVUPS.Z  (AX), K1, Z0
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z1
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z2
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z3
+	JMP        start28
 
-fresh13:
+fresh25:
+	VPSUBD Z0, Z0, Z0
+	VPSUBD Z1, Z1, Z1
+	VPSUBD Z2, Z2, Z2
+	VPSUBD Z3, Z3, Z3
+
+start28:
+	TESTQ CX, CX
+	JE    done27
+
+loop26:
+	VMOVUPS      (R11), Z4
+	PREFETCHT0   (R10)(BX*8)
+	VBROADCASTSS (R10), Z5
+	VFMADD231PS  Z4, Z5, Z0
+	VBROADCASTSS (R10)(DX*1), Z5
+	VFMADD231PS  Z4, Z5, Z1
+	VBROADCASTSS (R10)(DX*2), Z5
+	VFMADD231PS  Z4, Z5, Z2
+	VBROADCASTSS (R10)(R9*1), Z5
+	VFMADD231PS  Z4, Z5, Z3
+	ADDQ         BX, R10
+	ADDQ         SI, R11
+	DECQ         CX
+	JNE          loop26
+
+done27:
+	MOVQ    DI, AX
+	VMOVUPS Z0, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z1, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z2, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z3, K1, (AX)
+	VZEROUPPER
+	RET
+
+// func gemm4x1AVX512(t *byte)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·gemm4x1AVX512(SB), NOSPLIT, $0-8
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       16(AX), DX
+	MOVQ       24(AX), BX
+	MOVQ       40(AX), SI
+	MOVQ       56(AX), DI
+	MOVQ       64(AX), R8
+	LEAQ       (DX)(DX*2), R9
+	MOVQ       8(AX), R10
+	MOVQ       32(AX), R11
+	KMOVW      72(AX), K1
+	KMOVW      74(AX), K2
+	MOVQ       80(AX), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 64(R12)
+	ADDQ       R8, R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 64(R12)
+	ADDQ       R8, R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 64(R12)
+	ADDQ       R8, R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 64(R12)
+	CMPL       76(AX), $0x00
+	JE         fresh29
+	MOVQ       DI, AX
+	VMOVUPS.Z  (AX), K1, Z0
+	VMOVUPS.Z  64(AX), K2, Z1
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z2
+	VMOVUPS.Z  64(AX), K2, Z3
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z4
+	VMOVUPS.Z  64(AX), K2, Z5
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z6
+	VMOVUPS.Z  64(AX), K2, Z7
+	JMP        start32
+
+fresh29:
 	VPSUBD Z0, Z0, Z0
 	VPSUBD Z1, Z1, Z1
 	VPSUBD Z2, Z2, Z2
@@ -218,13 +452,14 @@ fresh13:
 	VPSUBD Z6, Z6, Z6
 	VPSUBD Z7, Z7, Z7
 
-start16:
+start32:
 	TESTQ CX, CX
-	JE    done15
+	JE    done31
 
-loop14:
+loop30:
 	VMOVUPS      (R11), Z8
 	VMOVUPS      64(R11), Z9
+	PREFETCHT0   (R10)(BX*8)
 	VBROADCASTSS (R10), Z10
 	VFMADD231PS  Z8, Z10, Z0
 	VFMADD231PS  Z9, Z10, Z1
@@ -240,9 +475,9 @@ loop14:
 	ADDQ         BX, R10
 	ADDQ         SI, R11
 	DECQ         CX
-	JNE          loop14
+	JNE          loop30
 
-done15:
+done31:
 	MOVQ    DI, AX
 	VMOVUPS Z0, K1, (AX)
 	VMOVUPS Z1, K2, 64(AX)
@@ -258,41 +493,138 @@ done15:
 	VZEROUPPER
 	RET
 
-// func gemm5x1AVX512(t *byte)
-// Requires: AVX, AVX512F
-TEXT ·gemm5x1AVX512(SB), NOSPLIT, $0-8
-	MOVQ      t+0(FP), AX
-	MOVQ      (AX), CX
-	MOVQ      16(AX), DX
-	MOVQ      24(AX), BX
-	MOVQ      40(AX), SI
-	MOVQ      56(AX), DI
-	MOVQ      64(AX), R8
-	LEAQ      (DX)(DX*2), R9
-	MOVQ      8(AX), R10
-	MOVQ      32(AX), R11
-	KMOVW     72(AX), K1
-	KMOVW     74(AX), K2
-	CMPL      76(AX), $0x00
-	JE        fresh17
-	MOVQ      DI, AX
-	VMOVUPS.Z (AX), K1, Z0
-	VMOVUPS.Z 64(AX), K2, Z1
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z2
-	VMOVUPS.Z 64(AX), K2, Z3
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z4
-	VMOVUPS.Z 64(AX), K2, Z5
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z6
-	VMOVUPS.Z 64(AX), K2, Z7
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z8
-	VMOVUPS.Z 64(AX), K2, Z9
-	JMP       start20
+// func gemm5HalfAVX512(t *byte)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·gemm5HalfAVX512(SB), NOSPLIT, $0-8
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       16(AX), DX
+	MOVQ       24(AX), BX
+	MOVQ       40(AX), SI
+	MOVQ       56(AX), DI
+	MOVQ       64(AX), R8
+	LEAQ       (DX)(DX*2), R9
+	MOVQ       8(AX), R10
+	MOVQ       32(AX), R11
+	KMOVW      72(AX), K1
+	KMOVW      74(AX), K2
+	MOVQ       80(AX), R12
+	PREFETCHT0 (R12)
+	ADDQ       R8, R12
+	PREFETCHT0 (R12)
+	ADDQ       R8, R12
+	PREFETCHT0 (R12)
+	ADDQ       R8, R12
+	PREFETCHT0 (R12)
+	ADDQ       R8, R12
+	PREFETCHT0 (R12)
+	CMPL       76(AX), $0x00
+	JE         fresh33
+	MOVQ       DI, AX
+	VMOVUPS.Z  (AX), K1, Z0
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z1
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z2
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z3
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z4
+	JMP        start36
 
-fresh17:
+fresh33:
+	VPSUBD Z0, Z0, Z0
+	VPSUBD Z1, Z1, Z1
+	VPSUBD Z2, Z2, Z2
+	VPSUBD Z3, Z3, Z3
+	VPSUBD Z4, Z4, Z4
+
+start36:
+	TESTQ CX, CX
+	JE    done35
+
+loop34:
+	VMOVUPS      (R11), Z5
+	PREFETCHT0   (R10)(BX*8)
+	VBROADCASTSS (R10), Z6
+	VFMADD231PS  Z5, Z6, Z0
+	VBROADCASTSS (R10)(DX*1), Z6
+	VFMADD231PS  Z5, Z6, Z1
+	VBROADCASTSS (R10)(DX*2), Z6
+	VFMADD231PS  Z5, Z6, Z2
+	VBROADCASTSS (R10)(R9*1), Z6
+	VFMADD231PS  Z5, Z6, Z3
+	VBROADCASTSS (R10)(DX*4), Z6
+	VFMADD231PS  Z5, Z6, Z4
+	ADDQ         BX, R10
+	ADDQ         SI, R11
+	DECQ         CX
+	JNE          loop34
+
+done35:
+	MOVQ    DI, AX
+	VMOVUPS Z0, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z1, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z2, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z3, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z4, K1, (AX)
+	VZEROUPPER
+	RET
+
+// func gemm5x1AVX512(t *byte)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·gemm5x1AVX512(SB), NOSPLIT, $0-8
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       16(AX), DX
+	MOVQ       24(AX), BX
+	MOVQ       40(AX), SI
+	MOVQ       56(AX), DI
+	MOVQ       64(AX), R8
+	LEAQ       (DX)(DX*2), R9
+	MOVQ       8(AX), R10
+	MOVQ       32(AX), R11
+	KMOVW      72(AX), K1
+	KMOVW      74(AX), K2
+	MOVQ       80(AX), R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 64(R12)
+	ADDQ       R8, R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 64(R12)
+	ADDQ       R8, R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 64(R12)
+	ADDQ       R8, R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 64(R12)
+	ADDQ       R8, R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 64(R12)
+	CMPL       76(AX), $0x00
+	JE         fresh37
+	MOVQ       DI, AX
+	VMOVUPS.Z  (AX), K1, Z0
+	VMOVUPS.Z  64(AX), K2, Z1
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z2
+	VMOVUPS.Z  64(AX), K2, Z3
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z4
+	VMOVUPS.Z  64(AX), K2, Z5
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z6
+	VMOVUPS.Z  64(AX), K2, Z7
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z8
+	VMOVUPS.Z  64(AX), K2, Z9
+	JMP        start40
+
+fresh37:
 	VPSUBD Z0, Z0, Z0
 	VPSUBD Z1, Z1, Z1
 	VPSUBD Z2, Z2, Z2
@@ -304,13 +636,14 @@ fresh17:
 	VPSUBD Z8, Z8, Z8
 	VPSUBD Z9, Z9, Z9
 
-start20:
+start40:
 	TESTQ CX, CX
-	JE    done19
+	JE    done39
 
-loop18:
+loop38:
 	VMOVUPS      (R11), Z10
 	VMOVUPS      64(R11), Z11
+	PREFETCHT0   (R10)(BX*8)
 	VBROADCASTSS (R10), Z12
 	VFMADD231PS  Z10, Z12, Z0
 	VFMADD231PS  Z11, Z12, Z1
@@ -329,9 +662,9 @@ loop18:
 	ADDQ         BX, R10
 	ADDQ         SI, R11
 	DECQ         CX
-	JNE          loop18
+	JNE          loop38
 
-done19:
+done39:
 	MOVQ    DI, AX
 	VMOVUPS Z0, K1, (AX)
 	VMOVUPS Z1, K2, 64(AX)
@@ -350,46 +683,158 @@ done19:
 	VZEROUPPER
 	RET
 
-// func gemm6x1AVX512(t *byte)
-// Requires: AVX, AVX512F
-TEXT ·gemm6x1AVX512(SB), NOSPLIT, $0-8
-	MOVQ      t+0(FP), AX
-	MOVQ      (AX), CX
-	MOVQ      16(AX), DX
-	MOVQ      24(AX), BX
-	MOVQ      40(AX), SI
-	MOVQ      56(AX), DI
-	MOVQ      64(AX), R8
-	LEAQ      (DX)(DX*2), R9
-	MOVQ      8(AX), R10
-	LEAQ      (R10)(DX*4), R11
-	ADDQ      DX, R11
-	MOVQ      32(AX), R12
-	KMOVW     72(AX), K1
-	KMOVW     74(AX), K2
-	CMPL      76(AX), $0x00
-	JE        fresh21
-	MOVQ      DI, AX
-	VMOVUPS.Z (AX), K1, Z0
-	VMOVUPS.Z 64(AX), K2, Z1
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z2
-	VMOVUPS.Z 64(AX), K2, Z3
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z4
-	VMOVUPS.Z 64(AX), K2, Z5
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z6
-	VMOVUPS.Z 64(AX), K2, Z7
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z8
-	VMOVUPS.Z 64(AX), K2, Z9
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z10
-	VMOVUPS.Z 64(AX), K2, Z11
-	JMP       start24
+// func gemm6HalfAVX512(t *byte)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·gemm6HalfAVX512(SB), NOSPLIT, $0-8
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       16(AX), DX
+	MOVQ       24(AX), BX
+	MOVQ       40(AX), SI
+	MOVQ       56(AX), DI
+	MOVQ       64(AX), R8
+	LEAQ       (DX)(DX*2), R9
+	MOVQ       8(AX), R10
+	LEAQ       (R10)(DX*4), R11
+	ADDQ       DX, R11
+	MOVQ       32(AX), R12
+	KMOVW      72(AX), K1
+	KMOVW      74(AX), K2
+	MOVQ       80(AX), R13
+	PREFETCHT0 (R13)
+	ADDQ       R8, R13
+	PREFETCHT0 (R13)
+	ADDQ       R8, R13
+	PREFETCHT0 (R13)
+	ADDQ       R8, R13
+	PREFETCHT0 (R13)
+	ADDQ       R8, R13
+	PREFETCHT0 (R13)
+	ADDQ       R8, R13
+	PREFETCHT0 (R13)
+	CMPL       76(AX), $0x00
+	JE         fresh41
+	MOVQ       DI, AX
+	VMOVUPS.Z  (AX), K1, Z0
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z1
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z2
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z3
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z4
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z5
+	JMP        start44
 
-fresh21:
+fresh41:
+	VPSUBD Z0, Z0, Z0
+	VPSUBD Z1, Z1, Z1
+	VPSUBD Z2, Z2, Z2
+	VPSUBD Z3, Z3, Z3
+	VPSUBD Z4, Z4, Z4
+	VPSUBD Z5, Z5, Z5
+
+start44:
+	TESTQ CX, CX
+	JE    done43
+
+loop42:
+	VMOVUPS      (R12), Z6
+	PREFETCHT0   (R10)(BX*8)
+	VBROADCASTSS (R10), Z7
+	VFMADD231PS  Z6, Z7, Z0
+	VBROADCASTSS (R10)(DX*1), Z7
+	VFMADD231PS  Z6, Z7, Z1
+	VBROADCASTSS (R10)(DX*2), Z7
+	VFMADD231PS  Z6, Z7, Z2
+	VBROADCASTSS (R10)(R9*1), Z7
+	VFMADD231PS  Z6, Z7, Z3
+	VBROADCASTSS (R10)(DX*4), Z7
+	VFMADD231PS  Z6, Z7, Z4
+	VBROADCASTSS (R11), Z7
+	VFMADD231PS  Z6, Z7, Z5
+	ADDQ         BX, R10
+	ADDQ         BX, R11
+	ADDQ         SI, R12
+	DECQ         CX
+	JNE          loop42
+
+done43:
+	MOVQ    DI, AX
+	VMOVUPS Z0, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z1, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z2, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z3, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z4, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z5, K1, (AX)
+	VZEROUPPER
+	RET
+
+// func gemm6x1AVX512(t *byte)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·gemm6x1AVX512(SB), NOSPLIT, $0-8
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       16(AX), DX
+	MOVQ       24(AX), BX
+	MOVQ       40(AX), SI
+	MOVQ       56(AX), DI
+	MOVQ       64(AX), R8
+	LEAQ       (DX)(DX*2), R9
+	MOVQ       8(AX), R10
+	LEAQ       (R10)(DX*4), R11
+	ADDQ       DX, R11
+	MOVQ       32(AX), R12
+	KMOVW      72(AX), K1
+	KMOVW      74(AX), K2
+	MOVQ       80(AX), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 64(R13)
+	ADDQ       R8, R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 64(R13)
+	ADDQ       R8, R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 64(R13)
+	ADDQ       R8, R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 64(R13)
+	ADDQ       R8, R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 64(R13)
+	ADDQ       R8, R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 64(R13)
+	CMPL       76(AX), $0x00
+	JE         fresh45
+	MOVQ       DI, AX
+	VMOVUPS.Z  (AX), K1, Z0
+	VMOVUPS.Z  64(AX), K2, Z1
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z2
+	VMOVUPS.Z  64(AX), K2, Z3
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z4
+	VMOVUPS.Z  64(AX), K2, Z5
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z6
+	VMOVUPS.Z  64(AX), K2, Z7
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z8
+	VMOVUPS.Z  64(AX), K2, Z9
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z10
+	VMOVUPS.Z  64(AX), K2, Z11
+	JMP        start48
+
+fresh45:
 	VPSUBD Z0, Z0, Z0
 	VPSUBD Z1, Z1, Z1
 	VPSUBD Z2, Z2, Z2
@@ -403,13 +848,14 @@ fresh21:
 	VPSUBD Z10, Z10, Z10
 	VPSUBD Z11, Z11, Z11
 
-start24:
+start48:
 	TESTQ CX, CX
-	JE    done23
+	JE    done47
 
-loop22:
+loop46:
 	VMOVUPS      (R12), Z12
 	VMOVUPS      64(R12), Z13
+	PREFETCHT0   (R10)(BX*8)
 	VBROADCASTSS (R10), Z14
 	VFMADD231PS  Z12, Z14, Z0
 	VFMADD231PS  Z13, Z14, Z1
@@ -432,9 +878,9 @@ loop22:
 	ADDQ         BX, R11
 	ADDQ         SI, R12
 	DECQ         CX
-	JNE          loop22
+	JNE          loop46
 
-done23:
+done47:
 	MOVQ    DI, AX
 	VMOVUPS Z0, K1, (AX)
 	VMOVUPS Z1, K2, 64(AX)
@@ -456,49 +902,173 @@ done23:
 	VZEROUPPER
 	RET
 
-// func gemm7x1AVX512(t *byte)
-// Requires: AVX, AVX512F
-TEXT ·gemm7x1AVX512(SB), NOSPLIT, $0-8
-	MOVQ      t+0(FP), AX
-	MOVQ      (AX), CX
-	MOVQ      16(AX), DX
-	MOVQ      24(AX), BX
-	MOVQ      40(AX), SI
-	MOVQ      56(AX), DI
-	MOVQ      64(AX), R8
-	LEAQ      (DX)(DX*2), R9
-	MOVQ      8(AX), R10
-	LEAQ      (R10)(DX*4), R11
-	ADDQ      DX, R11
-	MOVQ      32(AX), R12
-	KMOVW     72(AX), K1
-	KMOVW     74(AX), K2
-	CMPL      76(AX), $0x00
-	JE        fresh25
-	MOVQ      DI, AX
-	VMOVUPS.Z (AX), K1, Z0
-	VMOVUPS.Z 64(AX), K2, Z1
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z2
-	VMOVUPS.Z 64(AX), K2, Z3
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z4
-	VMOVUPS.Z 64(AX), K2, Z5
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z6
-	VMOVUPS.Z 64(AX), K2, Z7
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z8
-	VMOVUPS.Z 64(AX), K2, Z9
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z10
-	VMOVUPS.Z 64(AX), K2, Z11
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z12
-	VMOVUPS.Z 64(AX), K2, Z13
-	JMP       start28
+// func gemm7HalfAVX512(t *byte)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·gemm7HalfAVX512(SB), NOSPLIT, $0-8
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       16(AX), DX
+	MOVQ       24(AX), BX
+	MOVQ       40(AX), SI
+	MOVQ       56(AX), DI
+	MOVQ       64(AX), R8
+	LEAQ       (DX)(DX*2), R9
+	MOVQ       8(AX), R10
+	LEAQ       (R10)(DX*4), R11
+	ADDQ       DX, R11
+	MOVQ       32(AX), R12
+	KMOVW      72(AX), K1
+	KMOVW      74(AX), K2
+	MOVQ       80(AX), R13
+	PREFETCHT0 (R13)
+	ADDQ       R8, R13
+	PREFETCHT0 (R13)
+	ADDQ       R8, R13
+	PREFETCHT0 (R13)
+	ADDQ       R8, R13
+	PREFETCHT0 (R13)
+	ADDQ       R8, R13
+	PREFETCHT0 (R13)
+	ADDQ       R8, R13
+	PREFETCHT0 (R13)
+	ADDQ       R8, R13
+	PREFETCHT0 (R13)
+	CMPL       76(AX), $0x00
+	JE         fresh49
+	MOVQ       DI, AX
+	VMOVUPS.Z  (AX), K1, Z0
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z1
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z2
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z3
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z4
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z5
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z6
+	JMP        start52
 
-fresh25:
+fresh49:
+	VPSUBD Z0, Z0, Z0
+	VPSUBD Z1, Z1, Z1
+	VPSUBD Z2, Z2, Z2
+	VPSUBD Z3, Z3, Z3
+	VPSUBD Z4, Z4, Z4
+	VPSUBD Z5, Z5, Z5
+	VPSUBD Z6, Z6, Z6
+
+start52:
+	TESTQ CX, CX
+	JE    done51
+
+loop50:
+	VMOVUPS      (R12), Z7
+	PREFETCHT0   (R10)(BX*8)
+	VBROADCASTSS (R10), Z8
+	VFMADD231PS  Z7, Z8, Z0
+	VBROADCASTSS (R10)(DX*1), Z8
+	VFMADD231PS  Z7, Z8, Z1
+	VBROADCASTSS (R10)(DX*2), Z8
+	VFMADD231PS  Z7, Z8, Z2
+	VBROADCASTSS (R10)(R9*1), Z8
+	VFMADD231PS  Z7, Z8, Z3
+	VBROADCASTSS (R10)(DX*4), Z8
+	VFMADD231PS  Z7, Z8, Z4
+	VBROADCASTSS (R11), Z8
+	VFMADD231PS  Z7, Z8, Z5
+	VBROADCASTSS (R11)(DX*1), Z8
+	VFMADD231PS  Z7, Z8, Z6
+	ADDQ         BX, R10
+	ADDQ         BX, R11
+	ADDQ         SI, R12
+	DECQ         CX
+	JNE          loop50
+
+done51:
+	MOVQ    DI, AX
+	VMOVUPS Z0, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z1, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z2, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z3, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z4, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z5, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z6, K1, (AX)
+	VZEROUPPER
+	RET
+
+// func gemm7x1AVX512(t *byte)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·gemm7x1AVX512(SB), NOSPLIT, $0-8
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       16(AX), DX
+	MOVQ       24(AX), BX
+	MOVQ       40(AX), SI
+	MOVQ       56(AX), DI
+	MOVQ       64(AX), R8
+	LEAQ       (DX)(DX*2), R9
+	MOVQ       8(AX), R10
+	LEAQ       (R10)(DX*4), R11
+	ADDQ       DX, R11
+	MOVQ       32(AX), R12
+	KMOVW      72(AX), K1
+	KMOVW      74(AX), K2
+	MOVQ       80(AX), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 64(R13)
+	ADDQ       R8, R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 64(R13)
+	ADDQ       R8, R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 64(R13)
+	ADDQ       R8, R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 64(R13)
+	ADDQ       R8, R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 64(R13)
+	ADDQ       R8, R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 64(R13)
+	ADDQ       R8, R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 64(R13)
+	CMPL       76(AX), $0x00
+	JE         fresh53
+	MOVQ       DI, AX
+	VMOVUPS.Z  (AX), K1, Z0
+	VMOVUPS.Z  64(AX), K2, Z1
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z2
+	VMOVUPS.Z  64(AX), K2, Z3
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z4
+	VMOVUPS.Z  64(AX), K2, Z5
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z6
+	VMOVUPS.Z  64(AX), K2, Z7
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z8
+	VMOVUPS.Z  64(AX), K2, Z9
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z10
+	VMOVUPS.Z  64(AX), K2, Z11
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z12
+	VMOVUPS.Z  64(AX), K2, Z13
+	JMP        start56
+
+fresh53:
 	VPSUBD Z0, Z0, Z0
 	VPSUBD Z1, Z1, Z1
 	VPSUBD Z2, Z2, Z2
@@ -514,13 +1084,14 @@ fresh25:
 	VPSUBD Z12, Z12, Z12
 	VPSUBD Z13, Z13, Z13
 
-start28:
+start56:
 	TESTQ CX, CX
-	JE    done27
+	JE    done55
 
-loop26:
+loop54:
 	VMOVUPS      (R12), Z14
 	VMOVUPS      64(R12), Z15
+	PREFETCHT0   (R10)(BX*8)
 	VBROADCASTSS (R10), Z16
 	VFMADD231PS  Z14, Z16, Z0
 	VFMADD231PS  Z15, Z16, Z1
@@ -546,9 +1117,9 @@ loop26:
 	ADDQ         BX, R11
 	ADDQ         SI, R12
 	DECQ         CX
-	JNE          loop26
+	JNE          loop54
 
-done27:
+done55:
 	MOVQ    DI, AX
 	VMOVUPS Z0, K1, (AX)
 	VMOVUPS Z1, K2, 64(AX)
@@ -573,52 +1144,188 @@ done27:
 	VZEROUPPER
 	RET
 
-// func gemm8x1AVX512(t *byte)
-// Requires: AVX, AVX512F
-TEXT ·gemm8x1AVX512(SB), NOSPLIT, $0-8
-	MOVQ      t+0(FP), AX
-	MOVQ      (AX), CX
-	MOVQ      16(AX), DX
-	MOVQ      24(AX), BX
-	MOVQ      40(AX), SI
-	MOVQ      56(AX), DI
-	MOVQ      64(AX), R8
-	LEAQ      (DX)(DX*2), R9
-	MOVQ      8(AX), R10
-	LEAQ      (R10)(DX*4), R11
-	ADDQ      DX, R11
-	MOVQ      32(AX), R12
-	KMOVW     72(AX), K1
-	KMOVW     74(AX), K2
-	CMPL      76(AX), $0x00
-	JE        fresh29
-	MOVQ      DI, AX
-	VMOVUPS.Z (AX), K1, Z0
-	VMOVUPS.Z 64(AX), K2, Z1
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z2
-	VMOVUPS.Z 64(AX), K2, Z3
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z4
-	VMOVUPS.Z 64(AX), K2, Z5
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z6
-	VMOVUPS.Z 64(AX), K2, Z7
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z8
-	VMOVUPS.Z 64(AX), K2, Z9
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z10
-	VMOVUPS.Z 64(AX), K2, Z11
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z12
-	VMOVUPS.Z 64(AX), K2, Z13
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z14
-	VMOVUPS.Z 64(AX), K2, Z15
-	JMP       start32
+// func gemm8HalfAVX512(t *byte)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·gemm8HalfAVX512(SB), NOSPLIT, $0-8
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       16(AX), DX
+	MOVQ       24(AX), BX
+	MOVQ       40(AX), SI
+	MOVQ       56(AX), DI
+	MOVQ       64(AX), R8
+	LEAQ       (DX)(DX*2), R9
+	MOVQ       8(AX), R10
+	LEAQ       (R10)(DX*4), R11
+	ADDQ       DX, R11
+	MOVQ       32(AX), R12
+	KMOVW      72(AX), K1
+	KMOVW      74(AX), K2
+	MOVQ       80(AX), R13
+	PREFETCHT0 (R13)
+	ADDQ       R8, R13
+	PREFETCHT0 (R13)
+	ADDQ       R8, R13
+	PREFETCHT0 (R13)
+	ADDQ       R8, R13
+	PREFETCHT0 (R13)
+	ADDQ       R8, R13
+	PREFETCHT0 (R13)
+	ADDQ       R8, R13
+	PREFETCHT0 (R13)
+	ADDQ       R8, R13
+	PREFETCHT0 (R13)
+	ADDQ       R8, R13
+	PREFETCHT0 (R13)
+	CMPL       76(AX), $0x00
+	JE         fresh57
+	MOVQ       DI, AX
+	VMOVUPS.Z  (AX), K1, Z0
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z1
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z2
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z3
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z4
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z5
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z6
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z7
+	JMP        start60
 
-fresh29:
+fresh57:
+	VPSUBD Z0, Z0, Z0
+	VPSUBD Z1, Z1, Z1
+	VPSUBD Z2, Z2, Z2
+	VPSUBD Z3, Z3, Z3
+	VPSUBD Z4, Z4, Z4
+	VPSUBD Z5, Z5, Z5
+	VPSUBD Z6, Z6, Z6
+	VPSUBD Z7, Z7, Z7
+
+start60:
+	TESTQ CX, CX
+	JE    done59
+
+loop58:
+	VMOVUPS      (R12), Z8
+	PREFETCHT0   (R10)(BX*8)
+	VBROADCASTSS (R10), Z9
+	VFMADD231PS  Z8, Z9, Z0
+	VBROADCASTSS (R10)(DX*1), Z9
+	VFMADD231PS  Z8, Z9, Z1
+	VBROADCASTSS (R10)(DX*2), Z9
+	VFMADD231PS  Z8, Z9, Z2
+	VBROADCASTSS (R10)(R9*1), Z9
+	VFMADD231PS  Z8, Z9, Z3
+	VBROADCASTSS (R10)(DX*4), Z9
+	VFMADD231PS  Z8, Z9, Z4
+	VBROADCASTSS (R11), Z9
+	VFMADD231PS  Z8, Z9, Z5
+	VBROADCASTSS (R11)(DX*1), Z9
+	VFMADD231PS  Z8, Z9, Z6
+	VBROADCASTSS (R11)(DX*2), Z9
+	VFMADD231PS  Z8, Z9, Z7
+	ADDQ         BX, R10
+	ADDQ         BX, R11
+	ADDQ         SI, R12
+	DECQ         CX
+	JNE          loop58
+
+done59:
+	MOVQ    DI, AX
+	VMOVUPS Z0, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z1, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z2, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z3, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z4, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z5, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z6, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z7, K1, (AX)
+	VZEROUPPER
+	RET
+
+// func gemm8x1AVX512(t *byte)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·gemm8x1AVX512(SB), NOSPLIT, $0-8
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       16(AX), DX
+	MOVQ       24(AX), BX
+	MOVQ       40(AX), SI
+	MOVQ       56(AX), DI
+	MOVQ       64(AX), R8
+	LEAQ       (DX)(DX*2), R9
+	MOVQ       8(AX), R10
+	LEAQ       (R10)(DX*4), R11
+	ADDQ       DX, R11
+	MOVQ       32(AX), R12
+	KMOVW      72(AX), K1
+	KMOVW      74(AX), K2
+	MOVQ       80(AX), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 64(R13)
+	ADDQ       R8, R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 64(R13)
+	ADDQ       R8, R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 64(R13)
+	ADDQ       R8, R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 64(R13)
+	ADDQ       R8, R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 64(R13)
+	ADDQ       R8, R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 64(R13)
+	ADDQ       R8, R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 64(R13)
+	ADDQ       R8, R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 64(R13)
+	CMPL       76(AX), $0x00
+	JE         fresh61
+	MOVQ       DI, AX
+	VMOVUPS.Z  (AX), K1, Z0
+	VMOVUPS.Z  64(AX), K2, Z1
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z2
+	VMOVUPS.Z  64(AX), K2, Z3
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z4
+	VMOVUPS.Z  64(AX), K2, Z5
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z6
+	VMOVUPS.Z  64(AX), K2, Z7
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z8
+	VMOVUPS.Z  64(AX), K2, Z9
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z10
+	VMOVUPS.Z  64(AX), K2, Z11
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z12
+	VMOVUPS.Z  64(AX), K2, Z13
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z14
+	VMOVUPS.Z  64(AX), K2, Z15
+	JMP        start64
+
+fresh61:
 	VPSUBD Z0, Z0, Z0
 	VPSUBD Z1, Z1, Z1
 	VPSUBD Z2, Z2, Z2
@@ -636,13 +1343,14 @@ fresh29:
 	VPSUBD Z14, Z14, Z14
 	VPSUBD Z15, Z15, Z15
 
-start32:
+start64:
 	TESTQ CX, CX
-	JE    done31
+	JE    done63
 
-loop30:
+loop62:
 	VMOVUPS      (R12), Z16
 	VMOVUPS      64(R12), Z17
+	PREFETCHT0   (R10)(BX*8)
 	VBROADCASTSS (R10), Z18
 	VFMADD231PS  Z16, Z18, Z0
 	VFMADD231PS  Z17, Z18, Z1
@@ -671,9 +1379,9 @@ loop30:
 	ADDQ         BX, R11
 	ADDQ         SI, R12
 	DECQ         CX
-	JNE          loop30
+	JNE          loop62
 
-done31:
+done63:
 	MOVQ    DI, AX
 	VMOVUPS Z0, K1, (AX)
 	VMOVUPS Z1, K2, 64(AX)
@@ -701,55 +1409,203 @@ done31:
 	VZEROUPPER
 	RET
 
-// func gemm9x1AVX512(t *byte)
-// Requires: AVX, AVX512F
-TEXT ·gemm9x1AVX512(SB), NOSPLIT, $0-8
-	MOVQ      t+0(FP), AX
-	MOVQ      (AX), CX
-	MOVQ      16(AX), DX
-	MOVQ      24(AX), BX
-	MOVQ      40(AX), SI
-	MOVQ      56(AX), DI
-	MOVQ      64(AX), R8
-	LEAQ      (DX)(DX*2), R9
-	MOVQ      8(AX), R10
-	LEAQ      (R10)(DX*4), R11
-	ADDQ      DX, R11
-	MOVQ      32(AX), R12
-	KMOVW     72(AX), K1
-	KMOVW     74(AX), K2
-	CMPL      76(AX), $0x00
-	JE        fresh33
-	MOVQ      DI, AX
-	VMOVUPS.Z (AX), K1, Z0
-	VMOVUPS.Z 64(AX), K2, Z1
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z2
-	VMOVUPS.Z 64(AX), K2, Z3
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z4
-	VMOVUPS.Z 64(AX), K2, Z5
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z6
-	VMOVUPS.Z 64(AX), K2, Z7
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z8
-	VMOVUPS.Z 64(AX), K2, Z9
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z10
-	VMOVUPS.Z 64(AX), K2, Z11
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z12
-	VMOVUPS.Z 64(AX), K2, Z13
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z14
-	VMOVUPS.Z 64(AX), K2, Z15
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z16
-	VMOVUPS.Z 64(AX), K2, Z17
-	JMP       start36
+// func gemm9HalfAVX512(t *byte)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·gemm9HalfAVX512(SB), NOSPLIT, $0-8
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       16(AX), DX
+	MOVQ       24(AX), BX
+	MOVQ       40(AX), SI
+	MOVQ       56(AX), DI
+	MOVQ       64(AX), R8
+	LEAQ       (DX)(DX*2), R9
+	MOVQ       8(AX), R10
+	LEAQ       (R10)(DX*4), R11
+	ADDQ       DX, R11
+	MOVQ       32(AX), R12
+	KMOVW      72(AX), K1
+	KMOVW      74(AX), K2
+	MOVQ       80(AX), R13
+	PREFETCHT0 (R13)
+	ADDQ       R8, R13
+	PREFETCHT0 (R13)
+	ADDQ       R8, R13
+	PREFETCHT0 (R13)
+	ADDQ       R8, R13
+	PREFETCHT0 (R13)
+	ADDQ       R8, R13
+	PREFETCHT0 (R13)
+	ADDQ       R8, R13
+	PREFETCHT0 (R13)
+	ADDQ       R8, R13
+	PREFETCHT0 (R13)
+	ADDQ       R8, R13
+	PREFETCHT0 (R13)
+	ADDQ       R8, R13
+	PREFETCHT0 (R13)
+	CMPL       76(AX), $0x00
+	JE         fresh65
+	MOVQ       DI, AX
+	VMOVUPS.Z  (AX), K1, Z0
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z1
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z2
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z3
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z4
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z5
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z6
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z7
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z8
+	JMP        start68
 
-fresh33:
+fresh65:
+	VPSUBD Z0, Z0, Z0
+	VPSUBD Z1, Z1, Z1
+	VPSUBD Z2, Z2, Z2
+	VPSUBD Z3, Z3, Z3
+	VPSUBD Z4, Z4, Z4
+	VPSUBD Z5, Z5, Z5
+	VPSUBD Z6, Z6, Z6
+	VPSUBD Z7, Z7, Z7
+	VPSUBD Z8, Z8, Z8
+
+start68:
+	TESTQ CX, CX
+	JE    done67
+
+loop66:
+	VMOVUPS      (R12), Z9
+	PREFETCHT0   (R10)(BX*8)
+	VBROADCASTSS (R10), Z10
+	VFMADD231PS  Z9, Z10, Z0
+	VBROADCASTSS (R10)(DX*1), Z10
+	VFMADD231PS  Z9, Z10, Z1
+	VBROADCASTSS (R10)(DX*2), Z10
+	VFMADD231PS  Z9, Z10, Z2
+	VBROADCASTSS (R10)(R9*1), Z10
+	VFMADD231PS  Z9, Z10, Z3
+	VBROADCASTSS (R10)(DX*4), Z10
+	VFMADD231PS  Z9, Z10, Z4
+	VBROADCASTSS (R11), Z10
+	VFMADD231PS  Z9, Z10, Z5
+	VBROADCASTSS (R11)(DX*1), Z10
+	VFMADD231PS  Z9, Z10, Z6
+	VBROADCASTSS (R11)(DX*2), Z10
+	VFMADD231PS  Z9, Z10, Z7
+	VBROADCASTSS (R11)(R9*1), Z10
+	VFMADD231PS  Z9, Z10, Z8
+	ADDQ         BX, R10
+	ADDQ         BX, R11
+	ADDQ         SI, R12
+	DECQ         CX
+	JNE          loop66
+
+done67:
+	MOVQ    DI, AX
+	VMOVUPS Z0, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z1, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z2, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z3, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z4, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z5, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z6, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z7, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z8, K1, (AX)
+	VZEROUPPER
+	RET
+
+// func gemm9x1AVX512(t *byte)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·gemm9x1AVX512(SB), NOSPLIT, $0-8
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       16(AX), DX
+	MOVQ       24(AX), BX
+	MOVQ       40(AX), SI
+	MOVQ       56(AX), DI
+	MOVQ       64(AX), R8
+	LEAQ       (DX)(DX*2), R9
+	MOVQ       8(AX), R10
+	LEAQ       (R10)(DX*4), R11
+	ADDQ       DX, R11
+	MOVQ       32(AX), R12
+	KMOVW      72(AX), K1
+	KMOVW      74(AX), K2
+	MOVQ       80(AX), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 64(R13)
+	ADDQ       R8, R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 64(R13)
+	ADDQ       R8, R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 64(R13)
+	ADDQ       R8, R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 64(R13)
+	ADDQ       R8, R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 64(R13)
+	ADDQ       R8, R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 64(R13)
+	ADDQ       R8, R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 64(R13)
+	ADDQ       R8, R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 64(R13)
+	ADDQ       R8, R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 64(R13)
+	CMPL       76(AX), $0x00
+	JE         fresh69
+	MOVQ       DI, AX
+	VMOVUPS.Z  (AX), K1, Z0
+	VMOVUPS.Z  64(AX), K2, Z1
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z2
+	VMOVUPS.Z  64(AX), K2, Z3
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z4
+	VMOVUPS.Z  64(AX), K2, Z5
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z6
+	VMOVUPS.Z  64(AX), K2, Z7
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z8
+	VMOVUPS.Z  64(AX), K2, Z9
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z10
+	VMOVUPS.Z  64(AX), K2, Z11
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z12
+	VMOVUPS.Z  64(AX), K2, Z13
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z14
+	VMOVUPS.Z  64(AX), K2, Z15
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z16
+	VMOVUPS.Z  64(AX), K2, Z17
+	JMP        start72
+
+fresh69:
 	VPSUBD Z0, Z0, Z0
 	VPSUBD Z1, Z1, Z1
 	VPSUBD Z2, Z2, Z2
@@ -769,13 +1625,14 @@ fresh33:
 	VPSUBD Z16, Z16, Z16
 	VPSUBD Z17, Z17, Z17
 
-start36:
+start72:
 	TESTQ CX, CX
-	JE    done35
+	JE    done71
 
-loop34:
+loop70:
 	VMOVUPS      (R12), Z18
 	VMOVUPS      64(R12), Z19
+	PREFETCHT0   (R10)(BX*8)
 	VBROADCASTSS (R10), Z20
 	VFMADD231PS  Z18, Z20, Z0
 	VFMADD231PS  Z19, Z20, Z1
@@ -807,9 +1664,9 @@ loop34:
 	ADDQ         BX, R11
 	ADDQ         SI, R12
 	DECQ         CX
-	JNE          loop34
+	JNE          loop70
 
-done35:
+done71:
 	MOVQ    DI, AX
 	VMOVUPS Z0, K1, (AX)
 	VMOVUPS Z1, K2, 64(AX)
@@ -840,58 +1697,218 @@ done35:
 	VZEROUPPER
 	RET
 
-// func gemm10x1AVX512(t *byte)
-// Requires: AVX, AVX512F
-TEXT ·gemm10x1AVX512(SB), NOSPLIT, $0-8
-	MOVQ      t+0(FP), AX
-	MOVQ      (AX), CX
-	MOVQ      16(AX), DX
-	MOVQ      24(AX), BX
-	MOVQ      40(AX), SI
-	MOVQ      56(AX), DI
-	MOVQ      64(AX), R8
-	LEAQ      (DX)(DX*2), R9
-	MOVQ      8(AX), R10
-	LEAQ      (R10)(DX*4), R11
-	ADDQ      DX, R11
-	MOVQ      32(AX), R12
-	KMOVW     72(AX), K1
-	KMOVW     74(AX), K2
-	CMPL      76(AX), $0x00
-	JE        fresh37
-	MOVQ      DI, AX
-	VMOVUPS.Z (AX), K1, Z0
-	VMOVUPS.Z 64(AX), K2, Z1
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z2
-	VMOVUPS.Z 64(AX), K2, Z3
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z4
-	VMOVUPS.Z 64(AX), K2, Z5
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z6
-	VMOVUPS.Z 64(AX), K2, Z7
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z8
-	VMOVUPS.Z 64(AX), K2, Z9
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z10
-	VMOVUPS.Z 64(AX), K2, Z11
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z12
-	VMOVUPS.Z 64(AX), K2, Z13
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z14
-	VMOVUPS.Z 64(AX), K2, Z15
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z16
-	VMOVUPS.Z 64(AX), K2, Z17
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z18
-	VMOVUPS.Z 64(AX), K2, Z19
-	JMP       start40
+// func gemm10HalfAVX512(t *byte)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·gemm10HalfAVX512(SB), NOSPLIT, $0-8
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       16(AX), DX
+	MOVQ       24(AX), BX
+	MOVQ       40(AX), SI
+	MOVQ       56(AX), DI
+	MOVQ       64(AX), R8
+	LEAQ       (DX)(DX*2), R9
+	MOVQ       8(AX), R10
+	LEAQ       (R10)(DX*4), R11
+	ADDQ       DX, R11
+	MOVQ       32(AX), R12
+	KMOVW      72(AX), K1
+	KMOVW      74(AX), K2
+	MOVQ       80(AX), R13
+	PREFETCHT0 (R13)
+	ADDQ       R8, R13
+	PREFETCHT0 (R13)
+	ADDQ       R8, R13
+	PREFETCHT0 (R13)
+	ADDQ       R8, R13
+	PREFETCHT0 (R13)
+	ADDQ       R8, R13
+	PREFETCHT0 (R13)
+	ADDQ       R8, R13
+	PREFETCHT0 (R13)
+	ADDQ       R8, R13
+	PREFETCHT0 (R13)
+	ADDQ       R8, R13
+	PREFETCHT0 (R13)
+	ADDQ       R8, R13
+	PREFETCHT0 (R13)
+	ADDQ       R8, R13
+	PREFETCHT0 (R13)
+	CMPL       76(AX), $0x00
+	JE         fresh73
+	MOVQ       DI, AX
+	VMOVUPS.Z  (AX), K1, Z0
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z1
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z2
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z3
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z4
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z5
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z6
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z7
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z8
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z9
+	JMP        start76
 
-fresh37:
+fresh73:
+	VPSUBD Z0, Z0, Z0
+	VPSUBD Z1, Z1, Z1
+	VPSUBD Z2, Z2, Z2
+	VPSUBD Z3, Z3, Z3
+	VPSUBD Z4, Z4, Z4
+	VPSUBD Z5, Z5, Z5
+	VPSUBD Z6, Z6, Z6
+	VPSUBD Z7, Z7, Z7
+	VPSUBD Z8, Z8, Z8
+	VPSUBD Z9, Z9, Z9
+
+start76:
+	TESTQ CX, CX
+	JE    done75
+
+loop74:
+	VMOVUPS      (R12), Z10
+	PREFETCHT0   (R10)(BX*8)
+	VBROADCASTSS (R10), Z11
+	VFMADD231PS  Z10, Z11, Z0
+	VBROADCASTSS (R10)(DX*1), Z11
+	VFMADD231PS  Z10, Z11, Z1
+	VBROADCASTSS (R10)(DX*2), Z11
+	VFMADD231PS  Z10, Z11, Z2
+	VBROADCASTSS (R10)(R9*1), Z11
+	VFMADD231PS  Z10, Z11, Z3
+	VBROADCASTSS (R10)(DX*4), Z11
+	VFMADD231PS  Z10, Z11, Z4
+	VBROADCASTSS (R11), Z11
+	VFMADD231PS  Z10, Z11, Z5
+	VBROADCASTSS (R11)(DX*1), Z11
+	VFMADD231PS  Z10, Z11, Z6
+	VBROADCASTSS (R11)(DX*2), Z11
+	VFMADD231PS  Z10, Z11, Z7
+	VBROADCASTSS (R11)(R9*1), Z11
+	VFMADD231PS  Z10, Z11, Z8
+	VBROADCASTSS (R11)(DX*4), Z11
+	VFMADD231PS  Z10, Z11, Z9
+	ADDQ         BX, R10
+	ADDQ         BX, R11
+	ADDQ         SI, R12
+	DECQ         CX
+	JNE          loop74
+
+done75:
+	MOVQ    DI, AX
+	VMOVUPS Z0, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z1, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z2, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z3, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z4, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z5, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z6, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z7, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z8, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z9, K1, (AX)
+	VZEROUPPER
+	RET
+
+// func gemm10x1AVX512(t *byte)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·gemm10x1AVX512(SB), NOSPLIT, $0-8
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       16(AX), DX
+	MOVQ       24(AX), BX
+	MOVQ       40(AX), SI
+	MOVQ       56(AX), DI
+	MOVQ       64(AX), R8
+	LEAQ       (DX)(DX*2), R9
+	MOVQ       8(AX), R10
+	LEAQ       (R10)(DX*4), R11
+	ADDQ       DX, R11
+	MOVQ       32(AX), R12
+	KMOVW      72(AX), K1
+	KMOVW      74(AX), K2
+	MOVQ       80(AX), R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 64(R13)
+	ADDQ       R8, R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 64(R13)
+	ADDQ       R8, R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 64(R13)
+	ADDQ       R8, R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 64(R13)
+	ADDQ       R8, R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 64(R13)
+	ADDQ       R8, R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 64(R13)
+	ADDQ       R8, R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 64(R13)
+	ADDQ       R8, R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 64(R13)
+	ADDQ       R8, R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 64(R13)
+	ADDQ       R8, R13
+	PREFETCHT0 (R13)
+	PREFETCHT0 64(R13)
+	CMPL       76(AX), $0x00
+	JE         fresh77
+	MOVQ       DI, AX
+	VMOVUPS.Z  (AX), K1, Z0
+	VMOVUPS.Z  64(AX), K2, Z1
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z2
+	VMOVUPS.Z  64(AX), K2, Z3
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z4
+	VMOVUPS.Z  64(AX), K2, Z5
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z6
+	VMOVUPS.Z  64(AX), K2, Z7
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z8
+	VMOVUPS.Z  64(AX), K2, Z9
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z10
+	VMOVUPS.Z  64(AX), K2, Z11
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z12
+	VMOVUPS.Z  64(AX), K2, Z13
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z14
+	VMOVUPS.Z  64(AX), K2, Z15
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z16
+	VMOVUPS.Z  64(AX), K2, Z17
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z18
+	VMOVUPS.Z  64(AX), K2, Z19
+	JMP        start80
+
+fresh77:
 	VPSUBD Z0, Z0, Z0
 	VPSUBD Z1, Z1, Z1
 	VPSUBD Z2, Z2, Z2
@@ -913,13 +1930,14 @@ fresh37:
 	VPSUBD Z18, Z18, Z18
 	VPSUBD Z19, Z19, Z19
 
-start40:
+start80:
 	TESTQ CX, CX
-	JE    done39
+	JE    done79
 
-loop38:
+loop78:
 	VMOVUPS      (R12), Z20
 	VMOVUPS      64(R12), Z21
+	PREFETCHT0   (R10)(BX*8)
 	VBROADCASTSS (R10), Z22
 	VFMADD231PS  Z20, Z22, Z0
 	VFMADD231PS  Z21, Z22, Z1
@@ -954,9 +1972,9 @@ loop38:
 	ADDQ         BX, R11
 	ADDQ         SI, R12
 	DECQ         CX
-	JNE          loop38
+	JNE          loop78
 
-done39:
+done79:
 	MOVQ    DI, AX
 	VMOVUPS Z0, K1, (AX)
 	VMOVUPS Z1, K2, 64(AX)
@@ -990,63 +2008,238 @@ done39:
 	VZEROUPPER
 	RET
 
-// func gemm11x1AVX512(t *byte)
-// Requires: AVX, AVX512F
-TEXT ·gemm11x1AVX512(SB), NOSPLIT, $0-8
-	MOVQ      t+0(FP), AX
-	MOVQ      (AX), CX
-	MOVQ      16(AX), DX
-	MOVQ      24(AX), BX
-	MOVQ      40(AX), SI
-	MOVQ      56(AX), DI
-	MOVQ      64(AX), R8
-	LEAQ      (DX)(DX*2), R9
-	MOVQ      8(AX), R10
-	LEAQ      (R10)(DX*4), R11
-	ADDQ      DX, R11
-	LEAQ      (R11)(DX*4), R12
-	ADDQ      DX, R12
-	MOVQ      32(AX), R13
-	KMOVW     72(AX), K1
-	KMOVW     74(AX), K2
-	CMPL      76(AX), $0x00
-	JE        fresh41
-	MOVQ      DI, AX
-	VMOVUPS.Z (AX), K1, Z0
-	VMOVUPS.Z 64(AX), K2, Z1
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z2
-	VMOVUPS.Z 64(AX), K2, Z3
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z4
-	VMOVUPS.Z 64(AX), K2, Z5
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z6
-	VMOVUPS.Z 64(AX), K2, Z7
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z8
-	VMOVUPS.Z 64(AX), K2, Z9
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z10
-	VMOVUPS.Z 64(AX), K2, Z11
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z12
-	VMOVUPS.Z 64(AX), K2, Z13
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z14
-	VMOVUPS.Z 64(AX), K2, Z15
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z16
-	VMOVUPS.Z 64(AX), K2, Z17
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z18
-	VMOVUPS.Z 64(AX), K2, Z19
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z20
-	VMOVUPS.Z 64(AX), K2, Z21
-	JMP       start44
+// func gemm11HalfAVX512(t *byte)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·gemm11HalfAVX512(SB), NOSPLIT, $0-8
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       16(AX), DX
+	MOVQ       24(AX), BX
+	MOVQ       40(AX), SI
+	MOVQ       56(AX), DI
+	MOVQ       64(AX), R8
+	LEAQ       (DX)(DX*2), R9
+	MOVQ       8(AX), R10
+	LEAQ       (R10)(DX*4), R11
+	ADDQ       DX, R11
+	LEAQ       (R11)(DX*4), R12
+	ADDQ       DX, R12
+	MOVQ       32(AX), R13
+	KMOVW      72(AX), K1
+	KMOVW      74(AX), K2
+	MOVQ       80(AX), R14
+	PREFETCHT0 (R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	CMPL       76(AX), $0x00
+	JE         fresh81
+	MOVQ       DI, AX
+	VMOVUPS.Z  (AX), K1, Z0
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z1
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z2
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z3
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z4
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z5
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z6
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z7
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z8
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z9
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z10
+	JMP        start84
 
-fresh41:
+fresh81:
+	VPSUBD Z0, Z0, Z0
+	VPSUBD Z1, Z1, Z1
+	VPSUBD Z2, Z2, Z2
+	VPSUBD Z3, Z3, Z3
+	VPSUBD Z4, Z4, Z4
+	VPSUBD Z5, Z5, Z5
+	VPSUBD Z6, Z6, Z6
+	VPSUBD Z7, Z7, Z7
+	VPSUBD Z8, Z8, Z8
+	VPSUBD Z9, Z9, Z9
+	VPSUBD Z10, Z10, Z10
+
+start84:
+	TESTQ CX, CX
+	JE    done83
+
+loop82:
+	VMOVUPS      (R13), Z11
+	PREFETCHT0   (R10)(BX*8)
+	VBROADCASTSS (R10), Z12
+	VFMADD231PS  Z11, Z12, Z0
+	VBROADCASTSS (R10)(DX*1), Z12
+	VFMADD231PS  Z11, Z12, Z1
+	VBROADCASTSS (R10)(DX*2), Z12
+	VFMADD231PS  Z11, Z12, Z2
+	VBROADCASTSS (R10)(R9*1), Z12
+	VFMADD231PS  Z11, Z12, Z3
+	VBROADCASTSS (R10)(DX*4), Z12
+	VFMADD231PS  Z11, Z12, Z4
+	VBROADCASTSS (R11), Z12
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS (R11)(DX*1), Z12
+	VFMADD231PS  Z11, Z12, Z6
+	VBROADCASTSS (R11)(DX*2), Z12
+	VFMADD231PS  Z11, Z12, Z7
+	VBROADCASTSS (R11)(R9*1), Z12
+	VFMADD231PS  Z11, Z12, Z8
+	VBROADCASTSS (R11)(DX*4), Z12
+	VFMADD231PS  Z11, Z12, Z9
+	VBROADCASTSS (R12), Z12
+	VFMADD231PS  Z11, Z12, Z10
+	ADDQ         BX, R10
+	ADDQ         BX, R11
+	ADDQ         BX, R12
+	ADDQ         SI, R13
+	DECQ         CX
+	JNE          loop82
+
+done83:
+	MOVQ    DI, AX
+	VMOVUPS Z0, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z1, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z2, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z3, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z4, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z5, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z6, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z7, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z8, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z9, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z10, K1, (AX)
+	VZEROUPPER
+	RET
+
+// func gemm11x1AVX512(t *byte)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·gemm11x1AVX512(SB), NOSPLIT, $0-8
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       16(AX), DX
+	MOVQ       24(AX), BX
+	MOVQ       40(AX), SI
+	MOVQ       56(AX), DI
+	MOVQ       64(AX), R8
+	LEAQ       (DX)(DX*2), R9
+	MOVQ       8(AX), R10
+	LEAQ       (R10)(DX*4), R11
+	ADDQ       DX, R11
+	LEAQ       (R11)(DX*4), R12
+	ADDQ       DX, R12
+	MOVQ       32(AX), R13
+	KMOVW      72(AX), K1
+	KMOVW      74(AX), K2
+	MOVQ       80(AX), R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 64(R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 64(R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 64(R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 64(R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 64(R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 64(R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 64(R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 64(R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 64(R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 64(R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 64(R14)
+	CMPL       76(AX), $0x00
+	JE         fresh85
+	MOVQ       DI, AX
+	VMOVUPS.Z  (AX), K1, Z0
+	VMOVUPS.Z  64(AX), K2, Z1
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z2
+	VMOVUPS.Z  64(AX), K2, Z3
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z4
+	VMOVUPS.Z  64(AX), K2, Z5
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z6
+	VMOVUPS.Z  64(AX), K2, Z7
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z8
+	VMOVUPS.Z  64(AX), K2, Z9
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z10
+	VMOVUPS.Z  64(AX), K2, Z11
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z12
+	VMOVUPS.Z  64(AX), K2, Z13
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z14
+	VMOVUPS.Z  64(AX), K2, Z15
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z16
+	VMOVUPS.Z  64(AX), K2, Z17
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z18
+	VMOVUPS.Z  64(AX), K2, Z19
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z20
+	VMOVUPS.Z  64(AX), K2, Z21
+	JMP        start88
+
+fresh85:
 	VPSUBD Z0, Z0, Z0
 	VPSUBD Z1, Z1, Z1
 	VPSUBD Z2, Z2, Z2
@@ -1070,13 +2263,14 @@ fresh41:
 	VPSUBD Z20, Z20, Z20
 	VPSUBD Z21, Z21, Z21
 
-start44:
+start88:
 	TESTQ CX, CX
-	JE    done43
+	JE    done87
 
-loop42:
+loop86:
 	VMOVUPS      (R13), Z22
 	VMOVUPS      64(R13), Z23
+	PREFETCHT0   (R10)(BX*8)
 	VBROADCASTSS (R10), Z24
 	VFMADD231PS  Z22, Z24, Z0
 	VFMADD231PS  Z23, Z24, Z1
@@ -1115,9 +2309,9 @@ loop42:
 	ADDQ         BX, R12
 	ADDQ         SI, R13
 	DECQ         CX
-	JNE          loop42
+	JNE          loop86
 
-done43:
+done87:
 	MOVQ    DI, AX
 	VMOVUPS Z0, K1, (AX)
 	VMOVUPS Z1, K2, 64(AX)
@@ -1154,66 +2348,253 @@ done43:
 	VZEROUPPER
 	RET
 
-// func gemm12x1AVX512(t *byte)
-// Requires: AVX, AVX512F
-TEXT ·gemm12x1AVX512(SB), NOSPLIT, $0-8
-	MOVQ      t+0(FP), AX
-	MOVQ      (AX), CX
-	MOVQ      16(AX), DX
-	MOVQ      24(AX), BX
-	MOVQ      40(AX), SI
-	MOVQ      56(AX), DI
-	MOVQ      64(AX), R8
-	LEAQ      (DX)(DX*2), R9
-	MOVQ      8(AX), R10
-	LEAQ      (R10)(DX*4), R11
-	ADDQ      DX, R11
-	LEAQ      (R11)(DX*4), R12
-	ADDQ      DX, R12
-	MOVQ      32(AX), R13
-	KMOVW     72(AX), K1
-	KMOVW     74(AX), K2
-	CMPL      76(AX), $0x00
-	JE        fresh45
-	MOVQ      DI, AX
-	VMOVUPS.Z (AX), K1, Z0
-	VMOVUPS.Z 64(AX), K2, Z1
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z2
-	VMOVUPS.Z 64(AX), K2, Z3
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z4
-	VMOVUPS.Z 64(AX), K2, Z5
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z6
-	VMOVUPS.Z 64(AX), K2, Z7
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z8
-	VMOVUPS.Z 64(AX), K2, Z9
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z10
-	VMOVUPS.Z 64(AX), K2, Z11
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z12
-	VMOVUPS.Z 64(AX), K2, Z13
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z14
-	VMOVUPS.Z 64(AX), K2, Z15
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z16
-	VMOVUPS.Z 64(AX), K2, Z17
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z18
-	VMOVUPS.Z 64(AX), K2, Z19
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z20
-	VMOVUPS.Z 64(AX), K2, Z21
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z22
-	VMOVUPS.Z 64(AX), K2, Z23
-	JMP       start48
+// func gemm12HalfAVX512(t *byte)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·gemm12HalfAVX512(SB), NOSPLIT, $0-8
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       16(AX), DX
+	MOVQ       24(AX), BX
+	MOVQ       40(AX), SI
+	MOVQ       56(AX), DI
+	MOVQ       64(AX), R8
+	LEAQ       (DX)(DX*2), R9
+	MOVQ       8(AX), R10
+	LEAQ       (R10)(DX*4), R11
+	ADDQ       DX, R11
+	LEAQ       (R11)(DX*4), R12
+	ADDQ       DX, R12
+	MOVQ       32(AX), R13
+	KMOVW      72(AX), K1
+	KMOVW      74(AX), K2
+	MOVQ       80(AX), R14
+	PREFETCHT0 (R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	CMPL       76(AX), $0x00
+	JE         fresh89
+	MOVQ       DI, AX
+	VMOVUPS.Z  (AX), K1, Z0
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z1
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z2
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z3
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z4
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z5
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z6
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z7
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z8
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z9
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z10
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z11
+	JMP        start92
 
-fresh45:
+fresh89:
+	VPSUBD Z0, Z0, Z0
+	VPSUBD Z1, Z1, Z1
+	VPSUBD Z2, Z2, Z2
+	VPSUBD Z3, Z3, Z3
+	VPSUBD Z4, Z4, Z4
+	VPSUBD Z5, Z5, Z5
+	VPSUBD Z6, Z6, Z6
+	VPSUBD Z7, Z7, Z7
+	VPSUBD Z8, Z8, Z8
+	VPSUBD Z9, Z9, Z9
+	VPSUBD Z10, Z10, Z10
+	VPSUBD Z11, Z11, Z11
+
+start92:
+	TESTQ CX, CX
+	JE    done91
+
+loop90:
+	VMOVUPS      (R13), Z12
+	PREFETCHT0   (R10)(BX*8)
+	VBROADCASTSS (R10), Z13
+	VFMADD231PS  Z12, Z13, Z0
+	VBROADCASTSS (R10)(DX*1), Z13
+	VFMADD231PS  Z12, Z13, Z1
+	VBROADCASTSS (R10)(DX*2), Z13
+	VFMADD231PS  Z12, Z13, Z2
+	VBROADCASTSS (R10)(R9*1), Z13
+	VFMADD231PS  Z12, Z13, Z3
+	VBROADCASTSS (R10)(DX*4), Z13
+	VFMADD231PS  Z12, Z13, Z4
+	VBROADCASTSS (R11), Z13
+	VFMADD231PS  Z12, Z13, Z5
+	VBROADCASTSS (R11)(DX*1), Z13
+	VFMADD231PS  Z12, Z13, Z6
+	VBROADCASTSS (R11)(DX*2), Z13
+	VFMADD231PS  Z12, Z13, Z7
+	VBROADCASTSS (R11)(R9*1), Z13
+	VFMADD231PS  Z12, Z13, Z8
+	VBROADCASTSS (R11)(DX*4), Z13
+	VFMADD231PS  Z12, Z13, Z9
+	VBROADCASTSS (R12), Z13
+	VFMADD231PS  Z12, Z13, Z10
+	VBROADCASTSS (R12)(DX*1), Z13
+	VFMADD231PS  Z12, Z13, Z11
+	ADDQ         BX, R10
+	ADDQ         BX, R11
+	ADDQ         BX, R12
+	ADDQ         SI, R13
+	DECQ         CX
+	JNE          loop90
+
+done91:
+	MOVQ    DI, AX
+	VMOVUPS Z0, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z1, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z2, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z3, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z4, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z5, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z6, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z7, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z8, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z9, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z10, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z11, K1, (AX)
+	VZEROUPPER
+	RET
+
+// func gemm12x1AVX512(t *byte)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·gemm12x1AVX512(SB), NOSPLIT, $0-8
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       16(AX), DX
+	MOVQ       24(AX), BX
+	MOVQ       40(AX), SI
+	MOVQ       56(AX), DI
+	MOVQ       64(AX), R8
+	LEAQ       (DX)(DX*2), R9
+	MOVQ       8(AX), R10
+	LEAQ       (R10)(DX*4), R11
+	ADDQ       DX, R11
+	LEAQ       (R11)(DX*4), R12
+	ADDQ       DX, R12
+	MOVQ       32(AX), R13
+	KMOVW      72(AX), K1
+	KMOVW      74(AX), K2
+	MOVQ       80(AX), R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 64(R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 64(R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 64(R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 64(R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 64(R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 64(R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 64(R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 64(R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 64(R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 64(R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 64(R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 64(R14)
+	CMPL       76(AX), $0x00
+	JE         fresh93
+	MOVQ       DI, AX
+	VMOVUPS.Z  (AX), K1, Z0
+	VMOVUPS.Z  64(AX), K2, Z1
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z2
+	VMOVUPS.Z  64(AX), K2, Z3
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z4
+	VMOVUPS.Z  64(AX), K2, Z5
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z6
+	VMOVUPS.Z  64(AX), K2, Z7
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z8
+	VMOVUPS.Z  64(AX), K2, Z9
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z10
+	VMOVUPS.Z  64(AX), K2, Z11
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z12
+	VMOVUPS.Z  64(AX), K2, Z13
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z14
+	VMOVUPS.Z  64(AX), K2, Z15
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z16
+	VMOVUPS.Z  64(AX), K2, Z17
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z18
+	VMOVUPS.Z  64(AX), K2, Z19
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z20
+	VMOVUPS.Z  64(AX), K2, Z21
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z22
+	VMOVUPS.Z  64(AX), K2, Z23
+	JMP        start96
+
+fresh93:
 	VPSUBD Z0, Z0, Z0
 	VPSUBD Z1, Z1, Z1
 	VPSUBD Z2, Z2, Z2
@@ -1239,13 +2620,14 @@ fresh45:
 	VPSUBD Z22, Z22, Z22
 	VPSUBD Z23, Z23, Z23
 
-start48:
+start96:
 	TESTQ CX, CX
-	JE    done47
+	JE    done95
 
-loop46:
+loop94:
 	VMOVUPS      (R13), Z24
 	VMOVUPS      64(R13), Z25
+	PREFETCHT0   (R10)(BX*8)
 	VBROADCASTSS (R10), Z26
 	VFMADD231PS  Z24, Z26, Z0
 	VFMADD231PS  Z25, Z26, Z1
@@ -1287,9 +2669,9 @@ loop46:
 	ADDQ         BX, R12
 	ADDQ         SI, R13
 	DECQ         CX
-	JNE          loop46
+	JNE          loop94
 
-done47:
+done95:
 	MOVQ    DI, AX
 	VMOVUPS Z0, K1, (AX)
 	VMOVUPS Z1, K2, 64(AX)
@@ -1329,69 +2711,268 @@ done47:
 	VZEROUPPER
 	RET
 
-// func gemm13x1AVX512(t *byte)
-// Requires: AVX, AVX512F
-TEXT ·gemm13x1AVX512(SB), NOSPLIT, $0-8
-	MOVQ      t+0(FP), AX
-	MOVQ      (AX), CX
-	MOVQ      16(AX), DX
-	MOVQ      24(AX), BX
-	MOVQ      40(AX), SI
-	MOVQ      56(AX), DI
-	MOVQ      64(AX), R8
-	LEAQ      (DX)(DX*2), R9
-	MOVQ      8(AX), R10
-	LEAQ      (R10)(DX*4), R11
-	ADDQ      DX, R11
-	LEAQ      (R11)(DX*4), R12
-	ADDQ      DX, R12
-	MOVQ      32(AX), R13
-	KMOVW     72(AX), K1
-	KMOVW     74(AX), K2
-	CMPL      76(AX), $0x00
-	JE        fresh49
-	MOVQ      DI, AX
-	VMOVUPS.Z (AX), K1, Z0
-	VMOVUPS.Z 64(AX), K2, Z1
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z2
-	VMOVUPS.Z 64(AX), K2, Z3
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z4
-	VMOVUPS.Z 64(AX), K2, Z5
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z6
-	VMOVUPS.Z 64(AX), K2, Z7
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z8
-	VMOVUPS.Z 64(AX), K2, Z9
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z10
-	VMOVUPS.Z 64(AX), K2, Z11
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z12
-	VMOVUPS.Z 64(AX), K2, Z13
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z14
-	VMOVUPS.Z 64(AX), K2, Z15
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z16
-	VMOVUPS.Z 64(AX), K2, Z17
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z18
-	VMOVUPS.Z 64(AX), K2, Z19
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z20
-	VMOVUPS.Z 64(AX), K2, Z21
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z22
-	VMOVUPS.Z 64(AX), K2, Z23
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z24
-	VMOVUPS.Z 64(AX), K2, Z25
-	JMP       start52
+// func gemm13HalfAVX512(t *byte)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·gemm13HalfAVX512(SB), NOSPLIT, $0-8
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       16(AX), DX
+	MOVQ       24(AX), BX
+	MOVQ       40(AX), SI
+	MOVQ       56(AX), DI
+	MOVQ       64(AX), R8
+	LEAQ       (DX)(DX*2), R9
+	MOVQ       8(AX), R10
+	LEAQ       (R10)(DX*4), R11
+	ADDQ       DX, R11
+	LEAQ       (R11)(DX*4), R12
+	ADDQ       DX, R12
+	MOVQ       32(AX), R13
+	KMOVW      72(AX), K1
+	KMOVW      74(AX), K2
+	MOVQ       80(AX), R14
+	PREFETCHT0 (R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	CMPL       76(AX), $0x00
+	JE         fresh97
+	MOVQ       DI, AX
+	VMOVUPS.Z  (AX), K1, Z0
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z1
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z2
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z3
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z4
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z5
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z6
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z7
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z8
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z9
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z10
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z11
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z12
+	JMP        start100
 
-fresh49:
+fresh97:
+	VPSUBD Z0, Z0, Z0
+	VPSUBD Z1, Z1, Z1
+	VPSUBD Z2, Z2, Z2
+	VPSUBD Z3, Z3, Z3
+	VPSUBD Z4, Z4, Z4
+	VPSUBD Z5, Z5, Z5
+	VPSUBD Z6, Z6, Z6
+	VPSUBD Z7, Z7, Z7
+	VPSUBD Z8, Z8, Z8
+	VPSUBD Z9, Z9, Z9
+	VPSUBD Z10, Z10, Z10
+	VPSUBD Z11, Z11, Z11
+	VPSUBD Z12, Z12, Z12
+
+start100:
+	TESTQ CX, CX
+	JE    done99
+
+loop98:
+	VMOVUPS      (R13), Z13
+	PREFETCHT0   (R10)(BX*8)
+	VBROADCASTSS (R10), Z14
+	VFMADD231PS  Z13, Z14, Z0
+	VBROADCASTSS (R10)(DX*1), Z14
+	VFMADD231PS  Z13, Z14, Z1
+	VBROADCASTSS (R10)(DX*2), Z14
+	VFMADD231PS  Z13, Z14, Z2
+	VBROADCASTSS (R10)(R9*1), Z14
+	VFMADD231PS  Z13, Z14, Z3
+	VBROADCASTSS (R10)(DX*4), Z14
+	VFMADD231PS  Z13, Z14, Z4
+	VBROADCASTSS (R11), Z14
+	VFMADD231PS  Z13, Z14, Z5
+	VBROADCASTSS (R11)(DX*1), Z14
+	VFMADD231PS  Z13, Z14, Z6
+	VBROADCASTSS (R11)(DX*2), Z14
+	VFMADD231PS  Z13, Z14, Z7
+	VBROADCASTSS (R11)(R9*1), Z14
+	VFMADD231PS  Z13, Z14, Z8
+	VBROADCASTSS (R11)(DX*4), Z14
+	VFMADD231PS  Z13, Z14, Z9
+	VBROADCASTSS (R12), Z14
+	VFMADD231PS  Z13, Z14, Z10
+	VBROADCASTSS (R12)(DX*1), Z14
+	VFMADD231PS  Z13, Z14, Z11
+	VBROADCASTSS (R12)(DX*2), Z14
+	VFMADD231PS  Z13, Z14, Z12
+	ADDQ         BX, R10
+	ADDQ         BX, R11
+	ADDQ         BX, R12
+	ADDQ         SI, R13
+	DECQ         CX
+	JNE          loop98
+
+done99:
+	MOVQ    DI, AX
+	VMOVUPS Z0, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z1, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z2, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z3, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z4, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z5, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z6, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z7, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z8, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z9, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z10, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z11, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z12, K1, (AX)
+	VZEROUPPER
+	RET
+
+// func gemm13x1AVX512(t *byte)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·gemm13x1AVX512(SB), NOSPLIT, $0-8
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       16(AX), DX
+	MOVQ       24(AX), BX
+	MOVQ       40(AX), SI
+	MOVQ       56(AX), DI
+	MOVQ       64(AX), R8
+	LEAQ       (DX)(DX*2), R9
+	MOVQ       8(AX), R10
+	LEAQ       (R10)(DX*4), R11
+	ADDQ       DX, R11
+	LEAQ       (R11)(DX*4), R12
+	ADDQ       DX, R12
+	MOVQ       32(AX), R13
+	KMOVW      72(AX), K1
+	KMOVW      74(AX), K2
+	MOVQ       80(AX), R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 64(R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 64(R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 64(R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 64(R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 64(R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 64(R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 64(R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 64(R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 64(R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 64(R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 64(R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 64(R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 64(R14)
+	CMPL       76(AX), $0x00
+	JE         fresh101
+	MOVQ       DI, AX
+	VMOVUPS.Z  (AX), K1, Z0
+	VMOVUPS.Z  64(AX), K2, Z1
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z2
+	VMOVUPS.Z  64(AX), K2, Z3
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z4
+	VMOVUPS.Z  64(AX), K2, Z5
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z6
+	VMOVUPS.Z  64(AX), K2, Z7
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z8
+	VMOVUPS.Z  64(AX), K2, Z9
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z10
+	VMOVUPS.Z  64(AX), K2, Z11
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z12
+	VMOVUPS.Z  64(AX), K2, Z13
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z14
+	VMOVUPS.Z  64(AX), K2, Z15
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z16
+	VMOVUPS.Z  64(AX), K2, Z17
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z18
+	VMOVUPS.Z  64(AX), K2, Z19
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z20
+	VMOVUPS.Z  64(AX), K2, Z21
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z22
+	VMOVUPS.Z  64(AX), K2, Z23
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z24
+	VMOVUPS.Z  64(AX), K2, Z25
+	JMP        start104
+
+fresh101:
 	VPSUBD Z0, Z0, Z0
 	VPSUBD Z1, Z1, Z1
 	VPSUBD Z2, Z2, Z2
@@ -1419,13 +3000,14 @@ fresh49:
 	VPSUBD Z24, Z24, Z24
 	VPSUBD Z25, Z25, Z25
 
-start52:
+start104:
 	TESTQ CX, CX
-	JE    done51
+	JE    done103
 
-loop50:
+loop102:
 	VMOVUPS      (R13), Z26
 	VMOVUPS      64(R13), Z27
+	PREFETCHT0   (R10)(BX*8)
 	VBROADCASTSS (R10), Z28
 	VFMADD231PS  Z26, Z28, Z0
 	VFMADD231PS  Z27, Z28, Z1
@@ -1470,9 +3052,9 @@ loop50:
 	ADDQ         BX, R12
 	ADDQ         SI, R13
 	DECQ         CX
-	JNE          loop50
+	JNE          loop102
 
-done51:
+done103:
 	MOVQ    DI, AX
 	VMOVUPS Z0, K1, (AX)
 	VMOVUPS Z1, K2, 64(AX)
@@ -1515,72 +3097,283 @@ done51:
 	VZEROUPPER
 	RET
 
-// func gemm14x1AVX512(t *byte)
-// Requires: AVX, AVX512F
-TEXT ·gemm14x1AVX512(SB), NOSPLIT, $0-8
-	MOVQ      t+0(FP), AX
-	MOVQ      (AX), CX
-	MOVQ      16(AX), DX
-	MOVQ      24(AX), BX
-	MOVQ      40(AX), SI
-	MOVQ      56(AX), DI
-	MOVQ      64(AX), R8
-	LEAQ      (DX)(DX*2), R9
-	MOVQ      8(AX), R10
-	LEAQ      (R10)(DX*4), R11
-	ADDQ      DX, R11
-	LEAQ      (R11)(DX*4), R12
-	ADDQ      DX, R12
-	MOVQ      32(AX), R13
-	KMOVW     72(AX), K1
-	KMOVW     74(AX), K2
-	CMPL      76(AX), $0x00
-	JE        fresh53
-	MOVQ      DI, AX
-	VMOVUPS.Z (AX), K1, Z0
-	VMOVUPS.Z 64(AX), K2, Z1
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z2
-	VMOVUPS.Z 64(AX), K2, Z3
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z4
-	VMOVUPS.Z 64(AX), K2, Z5
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z6
-	VMOVUPS.Z 64(AX), K2, Z7
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z8
-	VMOVUPS.Z 64(AX), K2, Z9
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z10
-	VMOVUPS.Z 64(AX), K2, Z11
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z12
-	VMOVUPS.Z 64(AX), K2, Z13
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z14
-	VMOVUPS.Z 64(AX), K2, Z15
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z16
-	VMOVUPS.Z 64(AX), K2, Z17
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z18
-	VMOVUPS.Z 64(AX), K2, Z19
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z20
-	VMOVUPS.Z 64(AX), K2, Z21
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z22
-	VMOVUPS.Z 64(AX), K2, Z23
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z24
-	VMOVUPS.Z 64(AX), K2, Z25
-	ADDQ      R8, AX
-	VMOVUPS.Z (AX), K1, Z26
-	VMOVUPS.Z 64(AX), K2, Z27
-	JMP       start56
+// func gemm14HalfAVX512(t *byte)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·gemm14HalfAVX512(SB), NOSPLIT, $0-8
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       16(AX), DX
+	MOVQ       24(AX), BX
+	MOVQ       40(AX), SI
+	MOVQ       56(AX), DI
+	MOVQ       64(AX), R8
+	LEAQ       (DX)(DX*2), R9
+	MOVQ       8(AX), R10
+	LEAQ       (R10)(DX*4), R11
+	ADDQ       DX, R11
+	LEAQ       (R11)(DX*4), R12
+	ADDQ       DX, R12
+	MOVQ       32(AX), R13
+	KMOVW      72(AX), K1
+	KMOVW      74(AX), K2
+	MOVQ       80(AX), R14
+	PREFETCHT0 (R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	CMPL       76(AX), $0x00
+	JE         fresh105
+	MOVQ       DI, AX
+	VMOVUPS.Z  (AX), K1, Z0
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z1
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z2
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z3
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z4
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z5
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z6
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z7
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z8
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z9
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z10
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z11
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z12
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z13
+	JMP        start108
 
-fresh53:
+fresh105:
+	VPSUBD Z0, Z0, Z0
+	VPSUBD Z1, Z1, Z1
+	VPSUBD Z2, Z2, Z2
+	VPSUBD Z3, Z3, Z3
+	VPSUBD Z4, Z4, Z4
+	VPSUBD Z5, Z5, Z5
+	VPSUBD Z6, Z6, Z6
+	VPSUBD Z7, Z7, Z7
+	VPSUBD Z8, Z8, Z8
+	VPSUBD Z9, Z9, Z9
+	VPSUBD Z10, Z10, Z10
+	VPSUBD Z11, Z11, Z11
+	VPSUBD Z12, Z12, Z12
+	VPSUBD Z13, Z13, Z13
+
+start108:
+	TESTQ CX, CX
+	JE    done107
+
+loop106:
+	VMOVUPS      (R13), Z14
+	PREFETCHT0   (R10)(BX*8)
+	VBROADCASTSS (R10), Z15
+	VFMADD231PS  Z14, Z15, Z0
+	VBROADCASTSS (R10)(DX*1), Z15
+	VFMADD231PS  Z14, Z15, Z1
+	VBROADCASTSS (R10)(DX*2), Z15
+	VFMADD231PS  Z14, Z15, Z2
+	VBROADCASTSS (R10)(R9*1), Z15
+	VFMADD231PS  Z14, Z15, Z3
+	VBROADCASTSS (R10)(DX*4), Z15
+	VFMADD231PS  Z14, Z15, Z4
+	VBROADCASTSS (R11), Z15
+	VFMADD231PS  Z14, Z15, Z5
+	VBROADCASTSS (R11)(DX*1), Z15
+	VFMADD231PS  Z14, Z15, Z6
+	VBROADCASTSS (R11)(DX*2), Z15
+	VFMADD231PS  Z14, Z15, Z7
+	VBROADCASTSS (R11)(R9*1), Z15
+	VFMADD231PS  Z14, Z15, Z8
+	VBROADCASTSS (R11)(DX*4), Z15
+	VFMADD231PS  Z14, Z15, Z9
+	VBROADCASTSS (R12), Z15
+	VFMADD231PS  Z14, Z15, Z10
+	VBROADCASTSS (R12)(DX*1), Z15
+	VFMADD231PS  Z14, Z15, Z11
+	VBROADCASTSS (R12)(DX*2), Z15
+	VFMADD231PS  Z14, Z15, Z12
+	VBROADCASTSS (R12)(R9*1), Z15
+	VFMADD231PS  Z14, Z15, Z13
+	ADDQ         BX, R10
+	ADDQ         BX, R11
+	ADDQ         BX, R12
+	ADDQ         SI, R13
+	DECQ         CX
+	JNE          loop106
+
+done107:
+	MOVQ    DI, AX
+	VMOVUPS Z0, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z1, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z2, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z3, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z4, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z5, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z6, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z7, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z8, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z9, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z10, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z11, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z12, K1, (AX)
+	ADDQ    R8, AX
+	VMOVUPS Z13, K1, (AX)
+	VZEROUPPER
+	RET
+
+// func gemm14x1AVX512(t *byte)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·gemm14x1AVX512(SB), NOSPLIT, $0-8
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	MOVQ       16(AX), DX
+	MOVQ       24(AX), BX
+	MOVQ       40(AX), SI
+	MOVQ       56(AX), DI
+	MOVQ       64(AX), R8
+	LEAQ       (DX)(DX*2), R9
+	MOVQ       8(AX), R10
+	LEAQ       (R10)(DX*4), R11
+	ADDQ       DX, R11
+	LEAQ       (R11)(DX*4), R12
+	ADDQ       DX, R12
+	MOVQ       32(AX), R13
+	KMOVW      72(AX), K1
+	KMOVW      74(AX), K2
+	MOVQ       80(AX), R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 64(R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 64(R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 64(R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 64(R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 64(R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 64(R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 64(R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 64(R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 64(R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 64(R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 64(R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 64(R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 64(R14)
+	ADDQ       R8, R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 64(R14)
+	CMPL       76(AX), $0x00
+	JE         fresh109
+	MOVQ       DI, AX
+	VMOVUPS.Z  (AX), K1, Z0
+	VMOVUPS.Z  64(AX), K2, Z1
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z2
+	VMOVUPS.Z  64(AX), K2, Z3
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z4
+	VMOVUPS.Z  64(AX), K2, Z5
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z6
+	VMOVUPS.Z  64(AX), K2, Z7
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z8
+	VMOVUPS.Z  64(AX), K2, Z9
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z10
+	VMOVUPS.Z  64(AX), K2, Z11
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z12
+	VMOVUPS.Z  64(AX), K2, Z13
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z14
+	VMOVUPS.Z  64(AX), K2, Z15
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z16
+	VMOVUPS.Z  64(AX), K2, Z17
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z18
+	VMOVUPS.Z  64(AX), K2, Z19
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z20
+	VMOVUPS.Z  64(AX), K2, Z21
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z22
+	VMOVUPS.Z  64(AX), K2, Z23
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z24
+	VMOVUPS.Z  64(AX), K2, Z25
+	ADDQ       R8, AX
+	VMOVUPS.Z  (AX), K1, Z26
+	VMOVUPS.Z  64(AX), K2, Z27
+	JMP        start112
+
+fresh109:
 	VPSUBD Z0, Z0, Z0
 	VPSUBD Z1, Z1, Z1
 	VPSUBD Z2, Z2, Z2
@@ -1610,13 +3403,14 @@ fresh53:
 	VPSUBD Z26, Z26, Z26
 	VPSUBD Z27, Z27, Z27
 
-start56:
+start112:
 	TESTQ CX, CX
-	JE    done55
+	JE    done111
 
-loop54:
+loop110:
 	VMOVUPS      (R13), Z28
 	VMOVUPS      64(R13), Z29
+	PREFETCHT0   (R10)(BX*8)
 	VBROADCASTSS (R10), Z30
 	VFMADD231PS  Z28, Z30, Z0
 	VFMADD231PS  Z29, Z30, Z1
@@ -1664,9 +3458,9 @@ loop54:
 	ADDQ         BX, R12
 	ADDQ         SI, R13
 	DECQ         CX
-	JNE          loop54
+	JNE          loop110
 
-done55:
+done111:
 	MOVQ    DI, AX
 	VMOVUPS Z0, K1, (AX)
 	VMOVUPS Z1, K2, 64(AX)
@@ -1730,7 +3524,7 @@ TEXT ·gemm1x4AVX512(SB), NOSPLIT, $0-8
 	LEAQ    (R10)(R9*1), R11
 	LEAQ    (R11)(R9*1), R9
 	CMPL    76(AX), $0x00
-	JE      fresh57
+	JE      fresh113
 	MOVQ    DI, AX
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
@@ -1740,9 +3534,9 @@ TEXT ·gemm1x4AVX512(SB), NOSPLIT, $0-8
 	VMOVUPS 320(AX), Z5
 	VMOVUPS 384(AX), Z6
 	VMOVUPS 448(AX), Z7
-	JMP     start60
+	JMP     start116
 
-fresh57:
+fresh113:
 	VPSUBD Z0, Z0, Z0
 	VPSUBD Z1, Z1, Z1
 	VPSUBD Z2, Z2, Z2
@@ -1752,11 +3546,11 @@ fresh57:
 	VPSUBD Z6, Z6, Z6
 	VPSUBD Z7, Z7, Z7
 
-start60:
+start116:
 	TESTQ CX, CX
-	JE    done59
+	JE    done115
 
-loop58:
+loop114:
 	VBROADCASTSS (DX), Z8
 	VFMADD231PS  (R8), Z8, Z0
 	VFMADD231PS  64(R8), Z8, Z1
@@ -1772,9 +3566,9 @@ loop58:
 	ADDQ         SI, R11
 	ADDQ         SI, R9
 	DECQ         CX
-	JNE          loop58
+	JNE          loop114
 
-done59:
+done115:
 	MOVQ    DI, AX
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)
@@ -1803,7 +3597,7 @@ TEXT ·gemm2x2AVX512(SB), NOSPLIT, $0-8
 	MOVQ    48(AX), R11
 	LEAQ    (R10)(R11*1), R11
 	CMPL    76(AX), $0x00
-	JE      fresh61
+	JE      fresh117
 	MOVQ    DI, AX
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
@@ -1814,9 +3608,9 @@ TEXT ·gemm2x2AVX512(SB), NOSPLIT, $0-8
 	VMOVUPS 64(AX), Z5
 	VMOVUPS 128(AX), Z6
 	VMOVUPS 192(AX), Z7
-	JMP     start64
+	JMP     start120
 
-fresh61:
+fresh117:
 	VPSUBD Z0, Z0, Z0
 	VPSUBD Z1, Z1, Z1
 	VPSUBD Z2, Z2, Z2
@@ -1826,11 +3620,11 @@ fresh61:
 	VPSUBD Z6, Z6, Z6
 	VPSUBD Z7, Z7, Z7
 
-start64:
+start120:
 	TESTQ CX, CX
-	JE    done63
+	JE    done119
 
-loop62:
+loop118:
 	VMOVUPS      (R10), Z8
 	VMOVUPS      64(R10), Z9
 	VMOVUPS      (R11), Z10
@@ -1849,9 +3643,9 @@ loop62:
 	ADDQ         SI, R10
 	ADDQ         SI, R11
 	DECQ         CX
-	JNE          loop62
+	JNE          loop118
 
-done63:
+done119:
 	MOVQ    DI, AX
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)
@@ -1881,7 +3675,7 @@ TEXT ·gemm3x2AVX512(SB), NOSPLIT, $0-8
 	MOVQ    48(AX), R11
 	LEAQ    (R10)(R11*1), R11
 	CMPL    76(AX), $0x00
-	JE      fresh65
+	JE      fresh121
 	MOVQ    DI, AX
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
@@ -1897,9 +3691,9 @@ TEXT ·gemm3x2AVX512(SB), NOSPLIT, $0-8
 	VMOVUPS 64(AX), Z9
 	VMOVUPS 128(AX), Z10
 	VMOVUPS 192(AX), Z11
-	JMP     start68
+	JMP     start124
 
-fresh65:
+fresh121:
 	VPSUBD Z0, Z0, Z0
 	VPSUBD Z1, Z1, Z1
 	VPSUBD Z2, Z2, Z2
@@ -1913,11 +3707,11 @@ fresh65:
 	VPSUBD Z10, Z10, Z10
 	VPSUBD Z11, Z11, Z11
 
-start68:
+start124:
 	TESTQ CX, CX
-	JE    done67
+	JE    done123
 
-loop66:
+loop122:
 	VMOVUPS      (R10), Z12
 	VMOVUPS      64(R10), Z13
 	VMOVUPS      (R11), Z14
@@ -1941,9 +3735,9 @@ loop66:
 	ADDQ         SI, R10
 	ADDQ         SI, R11
 	DECQ         CX
-	JNE          loop66
+	JNE          loop122
 
-done67:
+done123:
 	MOVQ    DI, AX
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)
@@ -1974,15 +3768,15 @@ TEXT ·packTransAVX512(SB), NOSPLIT, $0-8
 	MOVQ  40(AX), R8
 	KMOVW 52(AX), K2
 
-block69:
+block125:
 	CMPQ  R8, $0x00
-	JLE   end71
+	JLE   end127
 	MOVL  $0x0000ffff, AX
 	CMPQ  R8, $0x10
-	JGE   full72
+	JGE   full128
 	BZHIL R8, AX, AX
 
-full72:
+full128:
 	KMOVW     AX, K1
 	VPSUBD    Z0, Z0, Z0
 	VPSUBD    Z1, Z1, Z1
@@ -2003,67 +3797,67 @@ full72:
 	MOVQ      BX, AX
 	VMOVUPS.Z (AX), K1, Z0
 	CMPQ      DI, $0x01
-	JLE       loaded73
+	JLE       loaded129
 	ADDQ      SI, AX
 	VMOVUPS.Z (AX), K1, Z1
 	CMPQ      DI, $0x02
-	JLE       loaded73
+	JLE       loaded129
 	ADDQ      SI, AX
 	VMOVUPS.Z (AX), K1, Z2
 	CMPQ      DI, $0x03
-	JLE       loaded73
+	JLE       loaded129
 	ADDQ      SI, AX
 	VMOVUPS.Z (AX), K1, Z3
 	CMPQ      DI, $0x04
-	JLE       loaded73
+	JLE       loaded129
 	ADDQ      SI, AX
 	VMOVUPS.Z (AX), K1, Z4
 	CMPQ      DI, $0x05
-	JLE       loaded73
+	JLE       loaded129
 	ADDQ      SI, AX
 	VMOVUPS.Z (AX), K1, Z5
 	CMPQ      DI, $0x06
-	JLE       loaded73
+	JLE       loaded129
 	ADDQ      SI, AX
 	VMOVUPS.Z (AX), K1, Z6
 	CMPQ      DI, $0x07
-	JLE       loaded73
+	JLE       loaded129
 	ADDQ      SI, AX
 	VMOVUPS.Z (AX), K1, Z7
 	CMPQ      DI, $0x08
-	JLE       loaded73
+	JLE       loaded129
 	ADDQ      SI, AX
 	VMOVUPS.Z (AX), K1, Z8
 	CMPQ      DI, $0x09
-	JLE       loaded73
+	JLE       loaded129
 	ADDQ      SI, AX
 	VMOVUPS.Z (AX), K1, Z9
 	CMPQ      DI, $0x0a
-	JLE       loaded73
+	JLE       loaded129
 	ADDQ      SI, AX
 	VMOVUPS.Z (AX), K1, Z10
 	CMPQ      DI, $0x0b
-	JLE       loaded73
+	JLE       loaded129
 	ADDQ      SI, AX
 	VMOVUPS.Z (AX), K1, Z11
 	CMPQ      DI, $0x0c
-	JLE       loaded73
+	JLE       loaded129
 	ADDQ      SI, AX
 	VMOVUPS.Z (AX), K1, Z12
 	CMPQ      DI, $0x0d
-	JLE       loaded73
+	JLE       loaded129
 	ADDQ      SI, AX
 	VMOVUPS.Z (AX), K1, Z13
 	CMPQ      DI, $0x0e
-	JLE       loaded73
+	JLE       loaded129
 	ADDQ      SI, AX
 	VMOVUPS.Z (AX), K1, Z14
 	CMPQ      DI, $0x0f
-	JLE       loaded73
+	JLE       loaded129
 	ADDQ      SI, AX
 	VMOVUPS.Z (AX), K1, Z15
 
-loaded73:
+loaded129:
 	VUNPCKLPS  Z1, Z0, Z16
 	VUNPCKHPS  Z1, Z0, Z0
 	VUNPCKLPS  Z3, Z2, Z1
@@ -2131,72 +3925,72 @@ loaded73:
 	VMOVUPS    Z12, K2, (CX)
 	ADDQ       DX, CX
 	CMPQ       R8, $0x01
-	JLE        stored70
+	JLE        stored126
 	VMOVUPS    Z2, K2, (CX)
 	ADDQ       DX, CX
 	CMPQ       R8, $0x02
-	JLE        stored70
+	JLE        stored126
 	VMOVUPS    Z1, K2, (CX)
 	ADDQ       DX, CX
 	CMPQ       R8, $0x03
-	JLE        stored70
+	JLE        stored126
 	VMOVUPS    Z5, K2, (CX)
 	ADDQ       DX, CX
 	CMPQ       R8, $0x04
-	JLE        stored70
+	JLE        stored126
 	VMOVUPS    Z17, K2, (CX)
 	ADDQ       DX, CX
 	CMPQ       R8, $0x05
-	JLE        stored70
+	JLE        stored126
 	VMOVUPS    Z10, K2, (CX)
 	ADDQ       DX, CX
 	CMPQ       R8, $0x06
-	JLE        stored70
+	JLE        stored126
 	VMOVUPS    Z6, K2, (CX)
 	ADDQ       DX, CX
 	CMPQ       R8, $0x07
-	JLE        stored70
+	JLE        stored126
 	VMOVUPS    Z13, K2, (CX)
 	ADDQ       DX, CX
 	CMPQ       R8, $0x08
-	JLE        stored70
+	JLE        stored126
 	VMOVUPS    Z14, K2, (CX)
 	ADDQ       DX, CX
 	CMPQ       R8, $0x09
-	JLE        stored70
+	JLE        stored126
 	VMOVUPS    Z3, K2, (CX)
 	ADDQ       DX, CX
 	CMPQ       R8, $0x0a
-	JLE        stored70
+	JLE        stored126
 	VMOVUPS    Z7, K2, (CX)
 	ADDQ       DX, CX
 	CMPQ       R8, $0x0b
-	JLE        stored70
+	JLE        stored126
 	VMOVUPS    Z4, K2, (CX)
 	ADDQ       DX, CX
 	CMPQ       R8, $0x0c
-	JLE        stored70
+	JLE        stored126
 	VMOVUPS    Z15, K2, (CX)
 	ADDQ       DX, CX
 	CMPQ       R8, $0x0d
-	JLE        stored70
+	JLE        stored126
 	VMOVUPS    Z11, K2, (CX)
 	ADDQ       DX, CX
 	CMPQ       R8, $0x0e
-	JLE        stored70
+	JLE        stored126
 	VMOVUPS    Z16, K2, (CX)
 	ADDQ       DX, CX
 	CMPQ       R8, $0x0f
-	JLE        stored70
+	JLE        stored126
 	VMOVUPS    Z0, K2, (CX)
 	ADDQ       DX, CX
 
-stored70:
+stored126:
 	ADDQ $0x40, BX
 	SUBQ $0x10, R8
-	JMP  block69
+	JMP  block125
 
-end71:
+end127:
 	VZEROUPPER
 	RET
 
@@ -2212,16 +4006,16 @@ TEXT ·packCopyAVX512(SB), NOSPLIT, $0-8
 	KMOVW 48(AX), K1
 	KMOVW 52(AX), K2
 	TESTQ DI, DI
-	JE    end75
+	JE    end131
 
-loop74:
+loop130:
 	VMOVUPS.Z (BX), K1, Z0
 	VMOVUPS   Z0, K2, (CX)
 	ADDQ      SI, BX
 	ADDQ      DX, CX
 	DECQ      DI
-	JNE       loop74
+	JNE       loop130
 
-end75:
+end131:
 	VZEROUPPER
 	RET

@@ -5,7 +5,7 @@ package tensor
 // bound the packing buffers. An element's chain continues from c at the next
 // block of K, so blocking changes no bit.
 const (
-	blockK = 384
+	blockK = 256
 	blockM = 4096 // rows of a packed at a time
 	blockN = 4096 // columns of b packed at a time
 	// taskRows keeps a task's part of a in the second cache.
@@ -108,7 +108,7 @@ func (p *product) block(threads, freshB bool) {
 	p.tilesA = parts(rows, p.mr)
 	p.copyA = cols >= packColumns && rows > 3
 	p.directB = 0
-	if !p.b.Trans && p.packed == nil && rows <= directRows {
+	if p.packed == nil && (rows <= directRows || spread(p.b.Stride, depth)) && !p.b.Trans {
 		p.directB = cols / p.nr
 	}
 	p.packsB = 0
@@ -140,7 +140,23 @@ func (p *product) block(threads, freshB bool) {
 	Parallel(parts(p.tilesA, p.taskA)*parts(p.panels, p.taskB), 1, p.tasksRun)
 }
 
-// tileRows is where tile t begins, relative to i0: heights differ by at most
+// spread reports whether depth rows of b, a panel wide, can stay together in
+// the first cache although they are stride elements apart: rows whose distance
+// divides the cache's 4 KiB period compete for the same few places.
+func spread(stride, depth int) bool {
+	const sets, ways = 64, 8 // of at least this many ways; some are left to a and c
+	if stride%(cacheLine/4) != 0 {
+		return depth <= sets*ways/4
+	}
+	step := stride / (cacheLine / 4)
+	places := 1 // sets that the rows begin at
+	for places < sets && step*places%sets != 0 {
+		places *= 2
+	}
+	return depth <= places*ways/2
+}
+
+// tileRow is where tile t begins, relative to i0: heights differ by at most
 // one, so that no tile is left with too few rows to fill the pipeline.
 func (p *product) tileRow(t int) int { return (p.i1 - p.i0) * t / p.tilesA }
 
@@ -192,7 +208,10 @@ func (p *product) rectangle(t0, t1, j0, j1 int) {
 				t.a, t.rs, t.cs = &p.a.Data[(p.i0+r0)*rs+p.k0*cs], uintptr(4*rs), uintptr(4*cs)
 			}
 			c := p.c.Data[(p.i0+r0)*p.c.Stride+p.j0+j*p.nr:]
-			t.c = &c[0]
+			t.c, t.next = &c[0], &c[0]
+			if i+1 < t1 {
+				t.next = &c[(r1-r0)*p.c.Stride]
+			}
 			if have < p.nr {
 				t.runEdge(r1-r0, have, c, p.c.Stride)
 			} else {

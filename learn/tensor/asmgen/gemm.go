@@ -20,6 +20,7 @@ const (
 	tileLDC  = 64
 	tileMask = 72
 	tileAcc  = 76
+	tileNext = 80
 )
 
 // gemm writes the tile kernels. A tile is rows × 2 vectors of c; few rows get
@@ -31,6 +32,7 @@ func (g *gen) gemm() {
 		rows = 14
 	}
 	for mr := 1; mr <= rows; mr++ {
+		g.gemmTile(mr, 0)
 		g.gemmTile(mr, 1)
 	}
 	g.gemmTile(1, 4)
@@ -41,10 +43,16 @@ func (g *gen) gemm() {
 }
 
 // gemmTile computes c = a·b or c += a·b for mr rows and np panels of two
-// vectors. Columns beyond the mask are neither read nor written (one panel,
-// AVX-512 only; AVX2 writes whole panels).
+// vectors, or the first vector of one panel if np is 0. Columns beyond the mask are neither read nor written (one
+// panel, AVX-512 only; AVX2 writes whole vectors).
 func (g *gen) gemmTile(mr, np int) {
-	g.fn(fmt.Sprintf("gemm%dx%d", mr, np), "(t *tile)", fmt.Sprintf("multiplies %d rows and %d panels of columns.", mr, np))
+	name, doc := fmt.Sprintf("gemm%dx%d", mr, np), fmt.Sprintf("multiplies %d rows and %d panels of columns.", mr, np)
+	width := 2 // vectors of a panel
+	if np == 0 {
+		name, doc = fmt.Sprintf("gemm%dHalf", mr), fmt.Sprintf("multiplies %d rows and half a panel of columns.", mr)
+		np, width = 1, 1
+	}
+	g.fn(name, "(t *tile)", doc)
 	t := g.arg("t")
 	field := func(off int) reg.GPVirtual {
 		r := g.GP64()
@@ -93,9 +101,23 @@ func (g *gen) gemmTile(mr, np int) {
 		}
 	}
 
+	if np == 1 && mr > 3 {
+		// The next tile's part of c, which is far away in memory.
+		next := field(tileNext)
+		for i := range mr {
+			g.PREFETCHT0(at(next, 0))
+			if g.wide && width > 1 {
+				g.PREFETCHT0(at(next, 64))
+			}
+			if i < mr-1 {
+				g.ADDQ(ldc, next)
+			}
+		}
+	}
+
 	acc := make([][]reg.VecVirtual, mr)
 	for i := range acc {
-		for range 2 * np {
+		for range width * np {
 			acc[i] = append(acc[i], g.vec())
 		}
 	}
@@ -140,7 +162,7 @@ func (g *gen) gemmTile(mr, np int) {
 	g.Label(loop)
 	var bv []operand.Op
 	for p := range np {
-		for v := range 2 {
+		for v := range width {
 			m := at(b[p], v*size)
 			if mr == 1 { // used once: straight from memory
 				bv = append(bv, m)
@@ -150,6 +172,9 @@ func (g *gen) gemmTile(mr, np int) {
 			g.VMOVUPS(m, r)
 			bv = append(bv, r)
 		}
+	}
+	if np == 1 && mr > 3 {
+		g.PREFETCHT0(idx(pa[0], cs, 8)) // packed: the next lines of a
 	}
 	for i := range mr {
 		av := g.vec()
