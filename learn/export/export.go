@@ -1,6 +1,6 @@
 // Package export writes a model and its vocabulary as files that other engines
 // load: a folder in Hugging Face's form (transformers, vLLM, SGLang), or GGUF
-// (llama.cpp, Ollama). Only models of the Llama shape can leave; whatever
+// (llama.cpp and what is built on it). Only models of the Llama shape can leave; whatever
 // another engine would compute differently is refused.
 package export
 

@@ -33,6 +33,9 @@ var prompts string
 // hundreds of sums of about a hundred terms, each good to 2^-24 of its size.
 const limit = 1e-4
 
+// context is llama.cpp's number of positions, more than any prompt takes.
+const context = 512
+
 type subject struct {
 	name  string
 	model *nn.Model
@@ -74,7 +77,7 @@ func run(lib, work, dir string) (bool, error) {
 			if err := export.Export(format, s.model, s.vocab, folder); err != nil {
 				return false, err
 			}
-			e, err := open(filepath.Join(folder, "model.gguf"), 512)
+			e, err := open(filepath.Join(folder, "model.gguf"), context)
 			if err != nil {
 				return false, err
 			}
@@ -99,7 +102,7 @@ func random() ([]subject, error) {
 	if err != nil {
 		return nil, err
 	}
-	base := nn.Config{VocabSize: vocab.Size(), MaxPositions: 512, BOS: vocab.BOS(), EOS: vocab.EOS()}
+	base := nn.Config{VocabSize: vocab.Size(), MaxPositions: context, BOS: vocab.BOS(), EOS: vocab.EOS()}
 	var list []subject
 	for _, shape := range []struct {
 		name   string
@@ -140,9 +143,10 @@ func random() ([]subject, error) {
 }
 
 // ids are <bos> and a text, a newline, and the text again, so that there is
-// something to attend to.
+// something to attend to; cut to what the model has positions for.
 func (s subject) ids(text string) []int {
-	return append([]int{s.vocab.BOS()}, s.vocab.Encode(text+"\n"+text)...)
+	ids := append([]int{s.vocab.BOS()}, s.vocab.Encode(text+"\n"+text)...)
+	return ids[:min(len(ids), s.model.Config.MaxPositions, context)]
 }
 
 func ours(m *nn.Model, ids []int) [][]float32 {
