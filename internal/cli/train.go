@@ -74,8 +74,10 @@ func (a *app) train(cmd *cobra.Command, r recipe.Recipe, o recipe.Options) error
 		if bar == nil {
 			bar = a.progress("train "+r.Name, p.Steps)
 		}
-		last = p
-		bar.at(p.Step, trainNote(p))
+		if p.Metric.Kind == "step" {
+			last = p
+		}
+		bar.at(p.Step, trainNote(last))
 	}
 	err := r.Start(cmd.Context(), o)
 	if bar != nil {

@@ -1,0 +1,116 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"orrery/think/reason"
+)
+
+func init() { register(replayCommand) }
+
+func replayCommand(a *app) *cobra.Command {
+	var p reason.ReplayParams
+	var answers string
+	var threshold float64
+	c := &cobra.Command{
+		Use:   "replay TRACES.jsonl",
+		Short: "DeepConf's decisions on recorded traces, without a model",
+		Long: `Replay reads recorded traces, one JSON object a line, and decides offline and
+online what DeepConf would have done with them: which vote, which are stopped
+and where, and how many tokens that saves. "-" reads stdin.
+
+  {"id": 1, "answer": "42", "tokens": [{"logprob": -0.1, "top": [-0.1, -2.3]}]}`,
+		Args: exactArgs(1, "one file of traces, or -"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			switch answers {
+			case "math":
+			case "raw":
+				p.Raw = true
+			default:
+				return usagef("--answers %q: known are math and raw", answers)
+			}
+			if cmd.Flags().Changed("threshold") {
+				p.Threshold = &threshold
+			}
+			if err := p.Validate(); err != nil {
+				return usageError{err}
+			}
+			in := a.in
+			if args[0] != "-" {
+				f, err := os.Open(args[0])
+				if err != nil {
+					return fmt.Errorf("replay: %w", err)
+				}
+				defer f.Close()
+				in = f
+			}
+			r, err := reason.Replay(cmd.Context(), in, p)
+			if err != nil {
+				return fmt.Errorf("replay %s: %w", args[0], err)
+			}
+			if a.json {
+				return a.printJSON(r)
+			}
+			return writeReplay(a.out, r)
+		},
+	}
+	f := c.Flags()
+	f.Var(&p.Window, "window", "tokens a confidence group, or auto (default 2048)")
+	f.IntVar(&p.Tail, "tail", 0, "tokens in the tail measure (default: the window)")
+	f.IntVar(&p.K, "k", 0, "alternatives a token that count (default 20)")
+	f.Float64Var(&p.Eta, "eta", 0, "percent of traces to keep (default 10)")
+	f.IntVar(&p.Warmup, "warmup", 0, "traces that find the threshold (default 16)")
+	f.Float64Var(&p.Tau, "tau", 0, "share of the vote that ends the run (default 0.95)")
+	f.IntVar(&p.Budget, "budget", 0, "traces at most (default: all)")
+	f.IntVar(&p.TokenBudget, "token-budget", 0, "tokens of all traces together (default: no limit)")
+	f.IntVar(&p.MinVotes, "min-votes", 0, "voters that an early end needs (default 2)")
+	f.BoolVar(&p.NoConsensus, "no-consensus", false, "never end early for agreement")
+	f.Float64Var(&p.Floor, "floor", 0, "least log-probability (default -100)")
+	f.Float64Var(&threshold, "threshold", 0, "stop traces below this confidence instead of finding it by a warm-up")
+	f.StringVar(&answers, "answers", "math", "how answers are compared: math (docs/answers.md) or raw")
+	return c
+}
+
+func writeReplay(w io.Writer, r *reason.Report) error {
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(tw, "trace\tphase\ttokens\tlowest\tended by\tvotes")
+	for _, t := range r.Online.Traces {
+		votes := "yes"
+		if t.Excluded != nil {
+			votes = "no: " + string(*t.Excluded)
+		}
+		fmt.Fprintf(tw, "%s\t%s\t%d\t%s\t%s\t%s\n", t.ID, t.Phase, t.TokensUsed, number(t.Lowest), t.StopReason, votes)
+	}
+	if err := tw.Flush(); err != nil {
+		return err
+	}
+	o := r.Online
+	fmt.Fprintf(w, "\nonline    %s   threshold %s, ended by %s\n", text(o.Answer), number(o.S), o.StoppedBy)
+	fmt.Fprintf(w, "majority  %s\n", text(r.Offline.Majority.Answer))
+	saved := 0.0
+	if o.TokensIfAllFull > 0 {
+		saved = 100 * float64(o.TokensSaved) / float64(o.TokensIfAllFull)
+	}
+	_, err := fmt.Fprintf(w, "tokens    %s of %s used (%.1f %% saved), %d traces not launched\n",
+		thousands(o.TokensUsed), thousands(o.TokensIfAllFull), saved, len(o.NotLaunched))
+	return err
+}
+
+func number(v *float64) string {
+	if v == nil {
+		return "–"
+	}
+	return fmt.Sprintf("%.4f", *v)
+}
+
+func text(s *string) string {
+	if s == nil {
+		return "(no answer)"
+	}
+	return shorten(*s, 60)
+}
