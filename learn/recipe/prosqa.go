@@ -54,8 +54,30 @@ func branched(v *token.Vocab, rng *rand.Rand, p task.Problem, extra int) train.E
 	return e
 }
 
-// otherQuery asks about a random person of the graph, a random leaf at least
-// two steps below, and a random leaf that is not below. ok is false where the
+// smallestGraph is the size, in slots, of the first graphs of a ramp: a few
+// sentences, one or two steps. Finding the sentence about a kind is what must
+// be learnt first, and the fewer sentences there are, the sooner chance finds
+// the way.
+const smallestGraph = 7
+
+// growing draws a problem whose graph has, at a step before ramp, fewer slots
+// than its level's, down to smallestGraph, and as few steps as such graphs have.
+func growing(rng *rand.Rand, step, ramp int, level task.Level) task.Problem {
+	full := task.ProsQAShapeOf(level)
+	if step >= ramp {
+		return task.ProsQA{}.Generate(rng, level)
+	}
+	most := smallestGraph + (full.Slots-smallestGraph)*step/ramp
+	shape := full
+	shape.Slots = min(full.Slots, smallestGraph+rng.IntN(most-smallestGraph+1))
+	shape.MinHops = max(1, full.MinHops*(shape.Slots-smallestGraph)/(full.Slots-smallestGraph))
+	p := shape.Generate(rng)
+	p.Level = level
+	return p
+}
+
+// otherQuery asks about a random person of the graph, a random leaf
+// below, and a random leaf that is not below. ok is false where the
 // drawn person has no such leaves.
 func otherQuery(rng *rand.Rand, g *task.Graph) (query, solution string, ok bool) {
 	children, parents := g.Children(), g.Parents()
@@ -70,7 +92,7 @@ func otherQuery(rng *rand.Rand, g *task.Graph) (query, solution string, ok bool)
 	for v := range g.Nodes() {
 		switch {
 		case len(children[v]) > 0 || len(parents[v]) == 0:
-		case dist[v] >= 2:
+		case dist[v] >= 1:
 			below = append(below, v)
 		case dist[v] < 0:
 			beside = append(beside, v)

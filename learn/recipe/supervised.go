@@ -22,6 +22,10 @@ type Supervised struct {
 	// ExtraQueries is how many further queries a ProsQA example asks about its
 	// graph.
 	ExtraQueries int `json:"extra_queries"`
+
+	// GraphRamp is the step from which on ProsQA's graphs have their full size;
+	// they begin small and grow linearly. 0: full from the beginning.
+	GraphRamp int `json:"graph_ramp"`
 }
 
 // phrases are texts of more than a word that stand in every sentence of a
@@ -50,8 +54,8 @@ func (s *Supervised) prepare(name string, o Options) (*train.Run, error) {
 	if err != nil {
 		return nil, fmt.Errorf("recipe %s: %w", name, err)
 	}
-	if s.ExtraQueries < 0 {
-		return nil, fmt.Errorf("recipe %s: extra_queries is %d, want at least 0", name, s.ExtraQueries)
+	if s.ExtraQueries < 0 || s.GraphRamp < 0 {
+		return nil, fmt.Errorf("recipe %s: extra_queries is %d and graph_ramp %d, want at least 0", name, s.ExtraQueries, s.GraphRamp)
 	}
 	if o.Dir == "" {
 		return nil, errors.New("recipe " + name + ": no run folder is given")
@@ -63,6 +67,11 @@ func (s *Supervised) prepare(name string, o Options) (*train.Run, error) {
 	}
 	problems.Expand = map[string]func(*rand.Rand, task.Problem) train.Example{
 		"prosqa": func(rng *rand.Rand, p task.Problem) train.Example { return branched(v, rng, p, s.ExtraQueries) },
+	}
+	problems.Generate = map[string]func(*rand.Rand, int, task.Level) task.Problem{
+		"prosqa": func(rng *rand.Rand, step int, level task.Level) task.Problem {
+			return growing(rng, step, s.GraphRamp, level)
+		},
 	}
 	return &train.Run{
 		Dir: o.Dir, Resume: o.Resume, Recipe: Choice{name, s},

@@ -17,6 +17,7 @@ type Config struct {
 	Seed            uint64     `json:"seed"`             // of the initial weights, of every batch and of evaluation
 	Steps           int        `json:"steps"`            // optimiser steps, > 0
 	BatchTokens     int        `json:"batch_tokens"`     // input tokens a batch, > 0: the example that reaches it is the last
+	InitScale       float64    `json:"init_scale"`       // multiplies the initial matrices of nn.New; 0 stands for 1
 	Clip            float64    `json:"clip"`             // largest global norm of the gradient; 0: no clipping
 	CheckpointEvery int        `json:"checkpoint_every"` // steps; 0: at evaluations and at the end only
 	Optimizer       Optimizer  `json:"optimizer"`
@@ -63,6 +64,7 @@ func (c Config) Validate() error {
 	}{
 		{c.Steps > 0, "steps", c.Steps, "at least 1"},
 		{c.BatchTokens > 0, "batch_tokens", c.BatchTokens, "at least 1"},
+		{finite(c.InitScale), "init_scale", c.InitScale, "0 (for 1) or more"},
 		{finite(c.Clip), "clip", c.Clip, "0 (off) or more"},
 		{c.CheckpointEvery >= 0, "checkpoint_every", c.CheckpointEvery, "0 (at evaluations and at the end) or more"},
 		{o.Kind == "adamw" || o.Kind == "adam", "optimizer.kind", o.Kind, `"adamw" or "adam"`},

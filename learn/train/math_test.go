@@ -41,6 +41,7 @@ func TestValidate(t *testing.T) {
 	for field, spoil := range map[string]func(c *Config){
 		"steps":            func(c *Config) { c.Steps = 0 },
 		"batch_tokens":     func(c *Config) { c.BatchTokens = 0 },
+		"init_scale":       func(c *Config) { c.InitScale = nan },
 		"clip":             func(c *Config) { c.Clip = -1 },
 		"checkpoint_every": func(c *Config) { c.CheckpointEvery = -1 },
 		"optimizer.kind":   func(c *Config) { c.Optimizer.Kind = "sgd" },

@@ -40,6 +40,10 @@ func (m Mix) easy(step int) float64 {
 // the held-out ones are drawn again, so that no evaluated question is ever
 // trained on.
 type Problems struct {
+	// Generate draws a training problem at a step, by task; a task that is not
+	// in it uses its own generator.
+	Generate map[string]func(rng *rand.Rand, step int, level task.Level) task.Problem
+
 	// Expand makes the example of a problem, by task; a task that is not in it
 	// uses Supervised without weight on the question.
 	Expand map[string]func(rng *rand.Rand, p task.Problem) Example
@@ -103,9 +107,13 @@ func (s *Problems) Draw(rng *rand.Rand, step int) Example {
 	if rng.Float64() < s.mix[at].easy(step) {
 		level = task.Easy
 	}
-	p := s.tasks[at].Generate(rng, level)
+	draw := func() task.Problem { return s.tasks[at].Generate(rng, level) }
+	if f := s.Generate[s.mix[at].Task]; f != nil {
+		draw = func() task.Problem { return f(rng, step, level) }
+	}
+	p := draw()
 	for s.asked[p.Question] {
-		p = s.tasks[at].Generate(rng, level)
+		p = draw()
 	}
 	if f := s.Expand[s.mix[at].Task]; f != nil {
 		return f(rng, p)

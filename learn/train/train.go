@@ -28,6 +28,7 @@ import (
 
 	"orrery/learn/grad"
 	"orrery/learn/nn"
+	"orrery/learn/tensor"
 	"orrery/learn/token"
 )
 
@@ -130,6 +131,7 @@ func (t *trainer) open() error {
 		if t.model, err = nn.New(t.Model, t.Config.Seed); err != nil {
 			return err
 		}
+		t.scaleInit()
 		t.opt = newOptimizer(t.Config.Optimizer, t.model.Params())
 		t.st = state{Version: 1, BestScore: -1}
 	} else {
@@ -142,6 +144,18 @@ func (t *trainer) open() error {
 	t.began = t.clock().Add(-time.Duration(t.st.Seconds * float64(time.Second)))
 	t.metrics, err = openMetrics(t.Dir, t.st.Metrics)
 	return err
+}
+
+// scaleInit multiplies the fresh model's matrices.
+func (t *trainer) scaleInit() {
+	if t.Config.InitScale == 0 {
+		return
+	}
+	for _, p := range t.model.Params() {
+		if len(p.Val.Shape) >= 2 {
+			tensor.Scale(p.Val.Data, p.Val.Data, float32(t.Config.InitScale))
+		}
+	}
 }
 
 // seconds is the time spent in this run, over all its processes.
