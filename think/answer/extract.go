@@ -22,13 +22,19 @@ var DefaultPatterns = []*regexp.Regexp{
 	regexp.MustCompile(`(?im)\banswer\s*(?:is\b|[:=])[\s:*]*(\S.*?)[ \t*]*(?:\.\s|\.?$)`),
 }
 
+// patternReach is how far from the end of a text patterns look, in bytes. Who
+// announces a final answer and then writes 64 KiB more has changed their mind;
+// and a regular expression reads a long text a hundred times slower than the
+// search for boxes, which looks at all of it.
+const patternReach = 64 << 10
+
 // Extractor takes answers out of generated texts. The zero value is ready to
 // use. It is safe for concurrent use.
 type Extractor struct {
 	// Patterns are tried in order on a text without a box; the last match of
 	// the first pattern that matches gives the answer: its group 1, or the
-	// whole match if the pattern has no group. Nil means DefaultPatterns;
-	// a non-nil empty slice means none.
+	// whole match if the pattern has no group. They see the last 64 KiB of a
+	// text. Nil means DefaultPatterns; a non-nil empty slice means none.
 	Patterns []*regexp.Regexp
 }
 
@@ -75,6 +81,7 @@ func (x Extractor) part(text string) (ans string, ok bool) {
 	if patterns == nil {
 		patterns = DefaultPatterns
 	}
+	text = text[max(0, len(text)-patternReach):]
 	for _, re := range patterns {
 		if ans, ok = lastMatch(re, text); ok {
 			return ans, true

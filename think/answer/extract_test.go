@@ -116,6 +116,9 @@ func TestPatterns(t *testing.T) {
 	if got, _ := bare.Extract(text); got != "12 units" {
 		t.Errorf("a pattern without a group gives %q, want the whole match", got)
 	}
+	if got, ok := Extract("The final answer is 3." + strings.Repeat(" hm", patternReach/3)); ok {
+		t.Errorf("a phrase beyond patternReach gives %q", got)
+	}
 	none := Extractor{Patterns: []*regexp.Regexp{}}
 	if got, ok := none.Extract(text); ok {
 		t.Errorf("an empty list of patterns still gives %q", got)

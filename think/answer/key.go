@@ -100,6 +100,7 @@ func readWords(s string) (Key, bool) {
 		return Key{}, false
 	}
 	var items []string
+	hasWord := false
 	for i, part := range parts {
 		part = clean(part)
 		part = strings.TrimPrefix(part, "or ")
@@ -114,16 +115,17 @@ func readWords(s string) (Key, bool) {
 			k.Value = c
 		} else if k, ok = readMath(part); !ok {
 			k = textKey(part, part)
+			hasWord = true
 		}
 		item := k.String()
-		if strings.ContainsAny(item, `,()[]{}\⟦⟧`) {
+		if strings.ContainsAny(item, `,()[]{}\$⟦⟧`) {
 			return Key{}, false
 		}
 		items = append(items, item)
 	}
 	slices.Sort(items)
 	items = slices.Compact(items)
-	if len(items) == 1 {
+	if len(items) == 1 || !hasWord {
 		return Key{}, false
 	}
 	return Key{Value: `\{` + strings.Join(items, ", ") + `\}`}, true

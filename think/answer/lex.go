@@ -103,7 +103,7 @@ func (l *lexer) next() {
 	case greekLetters[r] != "":
 		l.i += n
 		l.emit(tokVar, `\`+greekLetters[r]+l.subscript())
-	case unicode.IsLetter(r) && !strings.ContainsRune("πℝℤℕℚℂ", r):
+	case unicode.IsLetter(r) && !strings.ContainsRune(letterSigns, r):
 		l.letters()
 	default:
 		l.sign(r, n)
@@ -226,16 +226,13 @@ func (l *lexer) letters() {
 	count := 0
 	for l.i < len(l.s) {
 		r, n := utf8.DecodeRuneInString(l.s[l.i:])
-		if !unicode.IsLetter(r) || greekLetters[r] != "" || r == 'π' || r == 'ℝ' {
+		if !unicode.IsLetter(r) || greekLetters[r] != "" || strings.ContainsRune(letterSigns, r) {
 			break
 		}
 		l.i += n
 		count++
 	}
 	run := l.s[start:l.i]
-	if run == "μ" {
-		run = `\mu`
-	}
 	if l.units > 0 {
 		l.emit(tokUnit, unitName(run))
 		return
@@ -248,16 +245,30 @@ func (l *lexer) letters() {
 	case functions[run] && run != "sec":
 		l.emit(tokFunc, run)
 	case count == 1:
-		l.emit(tokVar, run+l.subscript())
+		l.letter(run, true)
 	case unitSymbols[run] && run != "in":
 		l.emit(tokUnit, run)
 	case count == 2 && !shortWords[strings.ToLower(run)]:
 		_, n := utf8.DecodeRuneInString(run)
-		l.emit(tokVar, run[:n])
-		l.emit(tokVar, run[n:]+l.subscript())
+		l.letter(run[:n], false)
+		l.letter(run[n:], true)
 	default:
 		l.emit(tokWord, run)
 	}
+}
+
+// letterSigns are letters in Unicode and constants here.
+const letterSigns = "πℝℤℕℚℂ"
+
+// letter emits a variable; the last letter of a run takes the subscript.
+func (l *lexer) letter(name string, last bool) {
+	if name == "μ" { // not among the Greek letters, since units begin with it
+		name = `\mu`
+	}
+	if last {
+		name += l.subscript()
+	}
+	l.emit(tokVar, name)
 }
 
 // maxSubscript keeps names short.
