@@ -144,16 +144,17 @@ func openAIRoute(r *llm.Request) string {
 	return "/v1/chat/completions"
 }
 
-// foldSeed brings a seed into a server's range, bits wide, keeping small seeds
-// as they are and large ones apart from each other.
+// foldSeed brings a seed into a server's range, bits wide: small seeds stay as
+// they are, large ones are mixed (SplitMix64's finaliser) and cut.
 func foldSeed(seed uint64, bits uint) uint64 {
 	mask := uint64(1)<<bits - 1
-	v := seed & mask
-	for seed >>= bits; seed > 0; seed >>= bits {
-		v ^= seed & mask
+	if seed >= mask {
+		seed = (seed ^ seed>>30) * 0xbf58476d1ce4e5b9
+		seed = (seed ^ seed>>27) * 0x94d049bb133111eb
+		seed = (seed ^ seed>>31) & mask
 	}
-	if v == mask {
-		v-- // all ones is −1, which means "any seed" to llama.cpp and Ollama
+	if seed == mask {
+		seed-- // all ones is −1, which means "any seed" to llama.cpp and Ollama
 	}
-	return v
+	return seed
 }

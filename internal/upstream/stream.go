@@ -102,6 +102,9 @@ func (s *stream) error(kind llm.ErrorKind, words string, cause error) *llm.Error
 // dress adds what the stream knows to an error.
 func (s *stream) dress(e *llm.Error) *llm.Error {
 	e.Label, e.Tokens = s.req.Label, s.entries
+	if e.Route == "" && s.route != "" {
+		e.Route = "POST " + s.route
+	}
 	return e
 }
 
@@ -135,7 +138,6 @@ func (s *stream) try() *fault {
 	if err != nil {
 		if ctx.Err() != nil {
 			a.once(llm.End{})
-			a.place()
 			return nil
 		}
 		return s.c.connection(route, err)
@@ -145,7 +147,6 @@ func (s *stream) try() *fault {
 		body, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
 		if ctx.Err() != nil {
 			a.once(llm.End{})
-			a.place()
 			return nil
 		}
 		f := s.c.status(route, resp.StatusCode, resp.Header, body)
@@ -155,16 +156,7 @@ func (s *stream) try() *fault {
 	a.body = resp.Body
 	a.frames = newFrames(a.read, call.lines)
 	defer a.frames.close()
-	f := a.consume()
-	a.place()
-	return f
-}
-
-// place puts the attempt's route into an error that was made without it.
-func (a *attempt) place() {
-	if e, ok := a.end.Err.(*llm.Error); ok && e.Route == "" {
-		e.Route = "POST " + a.call.route
-	}
+	return a.consume()
 }
 
 // read reads the body with the clock running: the first-token timeout runs
