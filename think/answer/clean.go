@@ -103,6 +103,8 @@ func clean(s string) string {
 				}
 			}
 			b.WriteByte(c)
+		case c == ',':
+			b.WriteString(comma(s, &i))
 		case c == '^':
 			if j := degreeAt(s, i); j > 0 {
 				b.WriteString("°")
@@ -122,6 +124,25 @@ func clean(s string) string {
 		}
 	}
 	return strings.TrimRight(strings.TrimSpace(b.String()), ".,;: \t\n\r\u2009")
+}
+
+// comma reads the comma at s[*i]. One drawn towards three digits, as in
+// 11,\! 111, was typeset to separate thousands.
+func comma(s string, i *int) string {
+	*i++
+	if !strings.HasPrefix(s[*i:], `\!`) {
+		return ","
+	}
+	j := skipBlanks(s, *i+len(`\!`))
+	n := 0
+	for j+n < len(s) && n < 4 && isDigit(s[j+n]) {
+		n++
+	}
+	if n != 3 {
+		return ","
+	}
+	*i = j
+	return "{,}"
 }
 
 // cleanMacro writes what remains of a macro whose name ends at s[i], and
