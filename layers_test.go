@@ -44,7 +44,7 @@ var layers = map[string][]string{
 	"internal/upstream": {"think/llm"},
 	"internal/local":    {"think/llm", "learn/tensor", "learn/nn", "learn/token", "learn/sample", "learn/checkpoint"},
 	"internal/server":   {"think/llm", "think/reason"},
-	"internal/eval":     {"think/llm", "think/reason", "think/answer", "task", "report"},
+	"internal/eval":     {"think/llm", "think/reason", "think/vote", "think/confidence", "think/answer", "task", "report"},
 	"internal/cli":      {"*"}, // wires everything; nothing imports it but main
 }
 

@@ -137,10 +137,10 @@ func (g *Generator) job(ctx context.Context, r llm.Request) (*job, error) {
 		return &llm.Error{Kind: llm.BadRequest, Backend: "builtin", Param: param, Label: r.Label, Words: fmt.Sprintf(format, a...), Remedy: remedy}
 	}
 	text := r.Prompt
-	if r.Messages != nil {
-		if text != "" {
-			return nil, bad("prompt", "set one of them", "both messages and a prompt are set")
-		}
+	if (len(r.Messages) > 0) == (text != "") {
+		return nil, bad("prompt", "set exactly one of them", "messages and prompt are both set or both empty")
+	}
+	if len(r.Messages) > 0 {
 		var err error
 		if text, err = g.Render(ctx, r.Messages); err != nil {
 			return nil, err
