@@ -306,9 +306,13 @@ func hopeless(k llm.ErrorKind) bool {
 	return false
 }
 
-// partial reads the answer, if there is one, out of a trace that was cut.
+// partial reads the last complete box, if there is one, out of a trace that was
+// cut: where a text breaks off, no other form of an answer can be trusted.
 func (e *engine) partial(s *stream) {
-	ans, _ := answer.ExtractChannels(s.text(), s.reasoning())
+	ans, ok := answer.Boxed(s.text())
+	if !ok {
+		ans, _ = answer.Boxed(s.reasoning())
+	}
 	e.m.SetAnswer(s.rec.ID, ans)
 }
 

@@ -44,204 +44,6 @@ func lines(t *testing.T, scripts []script) []byte {
 	return out.Bytes()
 }
 
-// naiveOnline is §3 of the specification written straight down: whole lists,
-// every group from scratch, no state machine. Raw answers only.
-type naiveOnline struct {
-	s         float64 // NaN: none
-	stop      []int   // token that stopped it, 0: none
-	used      []int
-	reason    []string
-	excluded  []string
-	beta      []float64
-	stoppedBy string
-	answer    string // "": none
-	fallback  string
-}
-
-func naiveGroups(c []float64, w int) []float64 {
-	var scored []float64
-	for _, v := range c {
-		if v == v {
-			scored = append(scored, v)
-		}
-	}
-	mean := func(x []float64) float64 {
-		s := 0.0
-		for _, v := range x {
-			s += v
-		}
-		return s / float64(len(x))
-	}
-	if len(scored) == 0 {
-		return nil
-	}
-	if len(scored) < w {
-		return []float64{mean(scored)}
-	}
-	var g []float64
-	for i := w; i <= len(scored); i++ {
-		g = append(g, mean(scored[i-w:i]))
-	}
-	return g
-}
-
-func naiveDecide(scripts []script, p ReplayParams) naiveOnline {
-	p = p.Resolved()
-	b := len(scripts)
-	if p.Budget > 0 {
-		b = min(b, p.Budget)
-	}
-	warm := min(p.Warmup, b)
-	o := naiveOnline{s: math.NaN()}
-	ans := func(i int) string {
-		_, rest, _ := strings.Cut(scripts[i].text, `\boxed{`)
-		return strings.TrimSuffix(rest, "}")
-	}
-	lowest := func(i, n int) float64 {
-		g := naiveGroups(scripts[i].c[:n], int(p.Window))
-		if len(g) == 0 {
-			return math.NaN()
-		}
-		return slices.Min(g)
-	}
-	elect := func(in func(i int) bool) (string, float64, int) { // leader, β, voters
-		v, first, count := map[string]float64{}, map[string]int{}, map[string]int{}
-		total, voters := 0.0, 0
-		for i := range o.used {
-			if ans(i) == "" || !in(i) {
-				continue
-			}
-			w := lowest(i, o.used[i])
-			if w != w {
-				w = 0
-			}
-			if _, seen := first[ans(i)]; !seen {
-				first[ans(i)] = i
-			}
-			v[ans(i)] += w
-			count[ans(i)]++
-			total += w
-			voters++
-		}
-		best := ""
-		for a := range v {
-			switch {
-			case best == "" || v[a] > v[best]:
-				best = a
-			case v[a] == v[best] && total == 0 && count[a] != count[best]:
-				if count[a] > count[best] {
-					best = a
-				}
-			case v[a] == v[best] && first[a] < first[best]:
-				best = a
-			}
-		}
-		if total == 0 {
-			return best, math.NaN(), voters
-		}
-		return best, v[best] / total, voters
-	}
-	judge := func(i int) string {
-		switch low := lowest(i, o.used[i]); {
-		case o.reason[i] == "low_confidence":
-			return "low_confidence"
-		case o.reason[i] == "token_budget":
-			return "cancelled"
-		case ans(i) == "":
-			return "no_answer"
-		case low != low:
-			return "unscored"
-		case low < o.s:
-			return "below_threshold"
-		}
-		return ""
-	}
-	total := 0
-	consensus := func() bool {
-		_, beta, voters := elect(func(i int) bool { return o.excluded[i] == "" })
-		o.beta = append(o.beta, beta)
-		return !p.NoConsensus && beta >= p.Tau && voters >= p.MinVotes
-	}
-	for i := 0; i < b && o.stoppedBy == ""; i++ {
-		if p.TokenBudget > 0 && total >= p.TokenBudget {
-			o.stoppedBy = "token_budget"
-			break
-		}
-		reason, used, stop := "completed", 0, 0
-		for n := 1; n <= len(scripts[i].c); n++ {
-			if p.TokenBudget > 0 && total == p.TokenBudget {
-				reason, stop, o.stoppedBy = "token_budget", used, "token_budget"
-				break
-			}
-			used, total = n, total+1
-			if i >= warm && o.s == o.s && scripts[i].c[n-1] == scripts[i].c[n-1] {
-				g := naiveGroups(scripts[i].c[:n], int(p.Window))
-				scored := 0
-				for _, v := range scripts[i].c[:n] {
-					if v == v {
-						scored++
-					}
-				}
-				if scored >= int(p.Window) && g[len(g)-1] < o.s {
-					reason, stop = "low_confidence", n
-					break
-				}
-			}
-		}
-		o.used, o.reason, o.stop = append(o.used, used), append(o.reason, reason), append(o.stop, stop)
-		o.excluded = append(o.excluded, "")
-		if i < warm-1 || o.stoppedBy != "" && i < warm {
-			continue
-		}
-		if i == warm-1 {
-			var lows []float64
-			for j := range warm {
-				if low := lowest(j, o.used[j]); low == low {
-					lows = append(lows, low)
-				}
-			}
-			if len(lows) > 0 {
-				o.s = confidence.Percentile(lows, 100-p.Eta)
-			}
-			for j := range warm {
-				o.excluded[j] = judge(j)
-			}
-			if consensus() {
-				o.stoppedBy = "consensus"
-			}
-			continue
-		}
-		o.excluded[i] = judge(i)
-		if reason == "completed" && consensus() {
-			o.stoppedBy = "consensus"
-		}
-	}
-	for i := range o.used {
-		o.excluded[i] = judge(i)
-	}
-	if o.stoppedBy == "" {
-		o.stoppedBy = "exhausted"
-		if p.Budget > 0 && p.Budget <= len(scripts) {
-			o.stoppedBy = "budget"
-		}
-	}
-	full := func(i int) bool { return o.used[i] == len(scripts[i].c) } // else no box is known
-	rungs := []func(int) bool{
-		func(i int) bool { return o.excluded[i] == "" },
-		func(i int) bool { return i < warm && o.reason[i] == "completed" },
-		func(i int) bool { return i >= warm && o.reason[i] == "completed" },
-		func(i int) bool { return o.reason[i] != "completed" && full(i) },
-	}
-	for r, in := range rungs {
-		if o.answer, _, _ = elect(in); o.answer != "" {
-			o.fallback = []string{"", "completed_warmups", "completed_others", "killed"}[r]
-			return o
-		}
-	}
-	o.fallback = "no_answer"
-	return o
-}
-
 func randomReplay(rng *rand.Rand) ([]script, ReplayParams) {
 	scripts := randomScripts(rng, 1+rng.IntN(24))
 	for i := range scripts {
@@ -580,4 +382,49 @@ func TestEntries(t *testing.T) {
 	if err := json.Unmarshal([]byte(" [ -1 , null, -1e999,3 ] "), &out); err != nil || len(out) != 4 || out[1] == out[1] || !math.IsInf(out[2], -1) {
 		t.Errorf("%v %v", out, err)
 	}
+}
+
+// Bytes of a trace file decided a second, at 20 alternatives a token.
+func BenchmarkReplay(b *testing.B) {
+	rng := rand.New(rand.NewPCG(1, 1))
+	var file bytes.Buffer
+	for id := range 4 {
+		rec := TraceRecord{ID: fmt.Appendf(nil, "%d", id)}
+		for range 2000 {
+			tok := TokenRecord{Top: make(Entries, 20)}
+			for i := range tok.Top {
+				tok.Top[i] = -15 * rng.Float64()
+			}
+			tok.Logprob = &tok.Top[0]
+			rec.Tokens = append(rec.Tokens, tok)
+		}
+		line, err := json.Marshal(rec)
+		if err != nil {
+			b.Fatal(err)
+		}
+		file.Write(append(line, '\n'))
+	}
+	b.SetBytes(int64(file.Len()))
+	for b.Loop() {
+		if _, err := Replay(b.Context(), bytes.NewReader(file.Bytes()), ReplayParams{Warmup: 2, Window: 64}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func FuzzReadTraces(f *testing.F) {
+	f.Add([]byte(`{"id":1,"answer":"2","tokens":[{"logprob":-1,"top":[-1,null,-1e999]}]}`))
+	f.Add([]byte(`{"id":"a","tokens":[{"top":[[1],"x,y",{}]}]}` + "\n{"))
+	f.Fuzz(func(t *testing.T, in []byte) {
+		r, err := Replay(t.Context(), bytes.NewReader(in), ReplayParams{Warmup: 1, Window: 2, TokenBudget: 3})
+		if err != nil {
+			if !strings.HasPrefix(err.Error(), "traces: line ") {
+				t.Fatalf("%v names no line", err)
+			}
+			return
+		}
+		if _, err := json.Marshal(r); err != nil {
+			t.Fatal(err)
+		}
+	})
 }
