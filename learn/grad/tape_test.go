@@ -245,6 +245,22 @@ func TestResetReuses(t *testing.T) {
 	}
 }
 
+// TestSizeClasses: a class holds what is asked, wastes at most a quarter above
+// the smallest, and there are four to an octave.
+func TestSizeClasses(t *testing.T) {
+	seen := map[int]bool{}
+	for n := 1; n <= 1<<16; n++ {
+		c := class(n)
+		if c < n || n > 64 && c-n > n/4 || class(c) != c {
+			t.Fatalf("class of %d is %d", n, c)
+		}
+		seen[c] = true
+	}
+	if want := 1 + 4*10; len(seen) != want { // 64, then 2⁶ to 2¹⁶
+		t.Errorf("%d classes up to 2¹⁶, want %d", len(seen), want)
+	}
+}
+
 // TestKeep: gradients of intermediate values are there when asked for.
 func TestKeep(t *testing.T) {
 	x := NewParam("x", tensor.Of([]float32{1, 2}, 2))

@@ -169,6 +169,9 @@ func TestLongPrompt(t *testing.T) {
 	}
 	(&track{sa, a}).check(t, "long", logits[0])
 	(&track{sb, b}).check(t, "short", logits[1])
+	if most := chunk * c.HiddenSize * 5 / 4; cap(d.buf.x) > most {
+		t.Errorf("the buffer of a pass has %d elements, want at most %d", cap(d.buf.x), most)
+	}
 }
 
 // TestLatentThoughts feeds hidden states back as input: through the cache, and
