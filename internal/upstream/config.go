@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"encoding/base64"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -70,10 +71,12 @@ func parseAddress(raw string) (address, error) {
 
 // secrets are the strings that must appear in no error, log or record.
 func (c *Config) secrets(a address) []string {
-	s := []string{c.APIKey}
+	s := []string{c.APIKey, a.query}
 	if a.user != nil {
 		password, _ := a.user.Password()
-		s = append(s, password, a.user.Username())
+		both := a.user.Username() + ":" + password
+		// Both as a server may quote the header, which is no cipher.
+		s = append(s, password, a.user.Username(), both, base64.StdEncoding.EncodeToString([]byte(both)))
 	}
 	if q, err := url.ParseQuery(a.query); err == nil {
 		for _, values := range q {

@@ -228,8 +228,10 @@ func (p *player) wait(ctx context.Context, i int) bool {
 		d = 0
 	}
 	if d > 0 {
-		if ctx.Err() != nil { // it goes on alone, at its own pace
-			time.Sleep(d)
+		if ctx.Err() != nil {
+			if p.reply.Fault.After > 0 { // it goes on alone, at its own pace
+				time.Sleep(d)
+			}
 			return false
 		}
 		t := time.NewTimer(d)
