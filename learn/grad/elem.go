@@ -8,8 +8,8 @@ func (t *Tape) Add(a, b *Var) *Var {
 	y := out.Val.Data
 	flat(len(y), func(lo, hi int) { tensor.Add(y[lo:hi], a.Val.Data[lo:hi], b.Val.Data[lo:hi]) })
 	return t.done("Add", out, func() {
-		t.pass(a, out.Grad.Data)
 		t.pass(b, out.Grad.Data)
+		t.hand(a, out)
 	})
 }
 
@@ -146,6 +146,16 @@ func (t *Tape) pass(v *Var, g []float32) {
 			tensor.Add(d[lo:hi], d[lo:hi], g[lo:hi])
 		}
 	})
+}
+
+// hand adds the gradient of an operation's result to v's, by handing over the
+// buffer if v has none: nobody needs the result's gradient after its operation.
+func (t *Tape) hand(v, out *Var) {
+	if !v.need || v.Grad != nil || out.Keep {
+		t.pass(v, out.Grad.Data)
+		return
+	}
+	v.Grad, out.Grad = out.Grad.Reshape(v.Shape()...), nil
 }
 
 // spare lends n zeros, for a gradient that nobody wants.

@@ -108,9 +108,9 @@ func (t *Tape) AddBias(x, b *Var) *Var {
 	})
 	return t.done("AddBias", out, func() {
 		dy := out.Grad.Data
-		t.pass(x, dy)
 		if db := t.gradSum(b); db != nil {
 			t.sumRows(db, n, func(i int, part []float32) { tensor.Add(part, part, dy[i*d:(i+1)*d]) })
 		}
+		t.hand(x, out)
 	})
 }

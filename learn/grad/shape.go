@@ -10,7 +10,7 @@ import (
 // Reshape is x under another shape of the same size. It shares x's memory.
 func (t *Tape) Reshape(x *Var, shape ...int) *Var {
 	out := &Var{need: x.need && !t.NoGrad, Val: x.Val.Reshape(shape...)}
-	return t.done("Reshape", out, func() { t.pass(x, out.Grad.Data) })
+	return t.done("Reshape", out, func() { t.hand(x, out) })
 }
 
 // axisOf checks an axis, which counts from the end if negative, and sees x as

@@ -96,7 +96,7 @@ func (t *Tape) Backward(loss *Var) error {
 			return t.err
 		}
 		o.back()
-		if !o.out.Keep {
+		if !o.out.Keep && o.out.Grad != nil {
 			t.arena.put(o.out.Grad.Data)
 			o.out.Grad = nil
 		}

@@ -267,12 +267,17 @@ func TestKeep(t *testing.T) {
 	tape := NewTape()
 	kept, other := tape.Scale(x, 3), tape.Scale(x, 2)
 	kept.Keep = true
-	loss := tape.Sum(tape.Mul(kept, other))
+	both := tape.Add(tape.Reshape(kept, 1, 2), Const(tensor.New(1, 2)))
+	both.Keep = true
+	loss := tape.Sum(tape.Mul(tape.Reshape(both, 2), other))
 	if err := tape.Backward(loss); err != nil {
 		t.Fatal(err)
 	}
 	if kept.Grad == nil || !slices.Equal(kept.Grad.Data, []float32{2, 4}) {
 		t.Errorf("kept gradient %v, want 2x = [2 4]", kept.Grad)
+	}
+	if both.Grad == nil || !slices.Equal(both.Grad.Data, []float32{2, 4}) {
+		t.Errorf("kept gradient of a sum is %v, want 2x = [2 4]", both.Grad)
 	}
 	if other.Grad != nil {
 		t.Error("a gradient that was not kept is still there")
