@@ -1,0 +1,50 @@
+// Package orrery is the root of the module and holds no code: it is a tour of
+// the house, from the bottom up. The command is in cmd/orrery. What may import
+// what is written, and tested, in layers_test.go.
+//
+// # learn: making models
+//
+// tensor is dense float32 arrays and the kernels over them: a plain Go twin for
+// each, AVX2 and AVX-512 assembly generated with avo. Its package comment fixes
+// the order of every sum, which all the bit-for-bit claims further up rest on.
+// grad is reverse mode on a tape, eager: every value can be looked at, and any
+// mask, feedback or hook is plain Go. nn is one transformer, configured, with a
+// paged cache for decoding many sequences that share a prompt.
+//
+// checkpoint reads and writes safetensors and writes GGUF; token cuts text into
+// the longest pieces of a word list; sample draws tokens; export makes folders
+// for other engines. train is the loop with exact resume, and recipe the named
+// experiments.
+//
+// # think: making a model reason well
+//
+// confidence turns log-probabilities into the confidence of tokens, groups and
+// traces. answer takes the answer out of a text and decides when two are the
+// same. vote is the rules: who votes, who is stopped, when it is enough; a state
+// machine without clock or goroutine. llm is the one door to whatever makes
+// tokens, and llmtest its fake and its contract. reason drives the machine with
+// live traces: a Method takes a Generator and yields events.
+//
+// The two wings do not know each other. task (problems with a generator, a
+// verifier and a worked solution) stands beside them, and so does report, which
+// writes one HTML file out of text, tables and plots.
+//
+// # internal: putting it together
+//
+// upstream makes Generators of servers over HTTP, and local of our own models.
+// eval runs methods on tasks side by side. server is the HTTP API. cli is the
+// command line, one file a subcommand; nothing imports it but main.
+//
+// # Doubts
+//
+// The built-in model is small enough to train in an hour on two cores. It shows
+// that the machinery works and where confidence helps; it does not show what
+// DeepConf does for a large model, and docs/builtin.md doesn't claim it.
+//
+// Confidence is measured on the alternatives that a server sends. Servers differ
+// in how many, in whether before or after the temperature, and in what they call
+// log 0; thresholds are therefore never carried from one request to another.
+//
+// The order of summation forbids some speed: a dot product cannot be split over
+// k. Where a shape is all k and no rows, a split would be faster.
+package orrery
