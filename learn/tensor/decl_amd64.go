@@ -251,3 +251,353 @@ func packTransAVX2(t *copyJob)
 //
 //go:noescape
 func packCopyAVX2(t *copyJob)
+
+// addAVX512 is dst = a + b.
+//
+//go:noescape
+func addAVX512(n int, dst, a, b *float32)
+
+// subAVX512 is dst = a − b.
+//
+//go:noescape
+func subAVX512(n int, dst, a, b *float32)
+
+// mulAVX512 is dst = a·b.
+//
+//go:noescape
+func mulAVX512(n int, dst, a, b *float32)
+
+// divAVX512 is dst = a/b.
+//
+//go:noescape
+func divAVX512(n int, dst, a, b *float32)
+
+// mulAddAVX512 is dst += a·b.
+//
+//go:noescape
+func mulAddAVX512(n int, dst, a, b *float32)
+
+// scaleAVX512 is dst = s·a.
+//
+//go:noescape
+func scaleAVX512(n int, dst, a *float32, s float32)
+
+// axpyAVX512 is dst += s·a.
+//
+//go:noescape
+func axpyAVX512(n int, dst, a *float32, s float32)
+
+// expAVX512 is dst = e^x.
+//
+//go:noescape
+func expAVX512(n int, dst, x *float32)
+
+// logAVX512 is dst = ln x.
+//
+//go:noescape
+func logAVX512(n int, dst, x *float32)
+
+// tanhAVX512 is dst = tanh x.
+//
+//go:noescape
+func tanhAVX512(n int, dst, x *float32)
+
+// sigmoidAVX512 is dst = 1/(1+e^−x).
+//
+//go:noescape
+func sigmoidAVX512(n int, dst, x *float32)
+
+// siluAVX512 is dst = x·σ(x).
+//
+//go:noescape
+func siluAVX512(n int, dst, x *float32)
+
+// siluGradAVX512 is dx += dy·σ(x)(1+x(1−σ(x))).
+//
+//go:noescape
+func siluGradAVX512(n int, dx, dy, x *float32)
+
+// swigluAVX512 is dst = x·σ(x)·up.
+//
+//go:noescape
+func swigluAVX512(n int, dst, x, up *float32)
+
+// swigluGradAVX512 adds the gradients of swiglu.
+//
+//go:noescape
+func swigluGradAVX512(n int, dx, dup, dy, x, up *float32)
+
+// geluAVX512 is dst = ½x(1+tanh(…)).
+//
+//go:noescape
+func geluAVX512(n int, dst, x *float32)
+
+// geluGradAVX512 adds the gradient of gelu.
+//
+//go:noescape
+func geluGradAVX512(n int, dx, dy, x *float32)
+
+// rotaryAVX512 rotates pairs (a, b) by angles; sign is −0 for the inverse, else 0.
+//
+//go:noescape
+func rotaryAVX512(n int, lo, hi, a, b, cos, sin *float32, sign float32)
+
+// adamAVX512 is tensor.AdamStep; keep is 1−lr·decay, rate lr/c1, inv2 1/c2, rest1 and rest2 1−β1 and 1−β2.
+//
+//go:noescape
+func adamAVX512(n int, w, grad, m, v *float32, beta1, rest1, beta2, rest2, inv2, eps, rate, keep float32)
+
+// addAVX2 is dst = a + b.
+//
+//go:noescape
+func addAVX2(n int, dst, a, b *float32)
+
+// subAVX2 is dst = a − b.
+//
+//go:noescape
+func subAVX2(n int, dst, a, b *float32)
+
+// mulAVX2 is dst = a·b.
+//
+//go:noescape
+func mulAVX2(n int, dst, a, b *float32)
+
+// divAVX2 is dst = a/b.
+//
+//go:noescape
+func divAVX2(n int, dst, a, b *float32)
+
+// mulAddAVX2 is dst += a·b.
+//
+//go:noescape
+func mulAddAVX2(n int, dst, a, b *float32)
+
+// scaleAVX2 is dst = s·a.
+//
+//go:noescape
+func scaleAVX2(n int, dst, a *float32, s float32)
+
+// axpyAVX2 is dst += s·a.
+//
+//go:noescape
+func axpyAVX2(n int, dst, a *float32, s float32)
+
+// expAVX2 is dst = e^x.
+//
+//go:noescape
+func expAVX2(n int, dst, x *float32)
+
+// logAVX2 is dst = ln x.
+//
+//go:noescape
+func logAVX2(n int, dst, x *float32)
+
+// tanhAVX2 is dst = tanh x.
+//
+//go:noescape
+func tanhAVX2(n int, dst, x *float32)
+
+// sigmoidAVX2 is dst = 1/(1+e^−x).
+//
+//go:noescape
+func sigmoidAVX2(n int, dst, x *float32)
+
+// siluAVX2 is dst = x·σ(x).
+//
+//go:noescape
+func siluAVX2(n int, dst, x *float32)
+
+// siluGradAVX2 is dx += dy·σ(x)(1+x(1−σ(x))).
+//
+//go:noescape
+func siluGradAVX2(n int, dx, dy, x *float32)
+
+// swigluAVX2 is dst = x·σ(x)·up.
+//
+//go:noescape
+func swigluAVX2(n int, dst, x, up *float32)
+
+// swigluGradAVX2 adds the gradients of swiglu.
+//
+//go:noescape
+func swigluGradAVX2(n int, dx, dup, dy, x, up *float32)
+
+// geluAVX2 is dst = ½x(1+tanh(…)).
+//
+//go:noescape
+func geluAVX2(n int, dst, x *float32)
+
+// geluGradAVX2 adds the gradient of gelu.
+//
+//go:noescape
+func geluGradAVX2(n int, dx, dy, x *float32)
+
+// rotaryAVX2 rotates pairs (a, b) by angles; sign is −0 for the inverse, else 0.
+//
+//go:noescape
+func rotaryAVX2(n int, lo, hi, a, b, cos, sin *float32, sign float32)
+
+// adamAVX2 is tensor.AdamStep; keep is 1−lr·decay, rate lr/c1, inv2 1/c2, rest1 and rest2 1−β1 and 1−β2.
+//
+//go:noescape
+func adamAVX2(n int, w, grad, m, v *float32, beta1, rest1, beta2, rest2, inv2, eps, rate, keep float32)
+
+// sumAVX512 is Σx.
+//
+//go:noescape
+func sumAVX512(n int, x *float32) (r float32)
+
+// dotAVX512 is Σx·y.
+//
+//go:noescape
+func dotAVX512(n int, x, y *float32) (r float32)
+
+// dot3AVX512 is Σ(x·y)·z.
+//
+//go:noescape
+func dot3AVX512(n int, x, y, z *float32) (r float32)
+
+// spreadAVX512 is Σ(x−mean)².
+//
+//go:noescape
+func spreadAVX512(n int, x *float32, mean float32) (r float32)
+
+// expSumAVX512 is Σe^(x−m).
+//
+//go:noescape
+func expSumAVX512(n int, x *float32, m float32) (r float32)
+
+// expShiftAVX512 is dst = e^(dst−m), and the sum of it.
+//
+//go:noescape
+func expShiftAVX512(n int, dst *float32, m float32) (r float32)
+
+// maxAVX512 is the largest x.
+//
+//go:noescape
+func maxAVX512(n int, x *float32) (r float32)
+
+// scaleMaxAVX512 is dst = scale·x, and the largest of it.
+//
+//go:noescape
+func scaleMaxAVX512(n int, dst, x *float32, scale float32) (r float32)
+
+// scaleBiasMaxAVX512 is dst = scale·x + bias, and the largest of it.
+//
+//go:noescape
+func scaleBiasMaxAVX512(n int, dst, x, bias *float32, scale float32) (r float32)
+
+// softmaxGradAVX512 is dx += scale·p·(dp−d).
+//
+//go:noescape
+func softmaxGradAVX512(n int, dx, p, dp *float32, scale, d float32)
+
+// scaleMulAVX512 is dst = (x·r)·w.
+//
+//go:noescape
+func scaleMulAVX512(n int, dst, x, w *float32, r float32)
+
+// rmsGradAVX512 adds the gradients of an RMS norm; c is r³/n·Σ(w·dy·x).
+//
+//go:noescape
+func rmsGradAVX512(n int, dx, dw, dy, x, w *float32, r, c float32)
+
+// centerAVX512 is dst = (x−mean)·rstd·w.
+//
+//go:noescape
+func centerAVX512(n int, dst, x, w *float32, mean, rstd float32)
+
+// centerBiasAVX512 is dst = (x−mean)·rstd·w + b.
+//
+//go:noescape
+func centerBiasAVX512(n int, dst, x, w, b *float32, mean, rstd float32)
+
+// layerSumsAVX512 is Σg and Σg·x̂, g = dy·w, x̂ = (x−mean)·rstd.
+//
+//go:noescape
+func layerSumsAVX512(n int, dy, x, w *float32, mean, rstd float32) (r, q float32)
+
+// layerGradAVX512 adds the gradients of a layer norm; mg and mgx are the means of g and g·x̂.
+//
+//go:noescape
+func layerGradAVX512(n int, dx, dw, dy, x, w *float32, mean, rstd, mg, mgx float32)
+
+// sumAVX2 is Σx.
+//
+//go:noescape
+func sumAVX2(n int, x *float32) (r float32)
+
+// dotAVX2 is Σx·y.
+//
+//go:noescape
+func dotAVX2(n int, x, y *float32) (r float32)
+
+// dot3AVX2 is Σ(x·y)·z.
+//
+//go:noescape
+func dot3AVX2(n int, x, y, z *float32) (r float32)
+
+// spreadAVX2 is Σ(x−mean)².
+//
+//go:noescape
+func spreadAVX2(n int, x *float32, mean float32) (r float32)
+
+// expSumAVX2 is Σe^(x−m).
+//
+//go:noescape
+func expSumAVX2(n int, x *float32, m float32) (r float32)
+
+// expShiftAVX2 is dst = e^(dst−m), and the sum of it.
+//
+//go:noescape
+func expShiftAVX2(n int, dst *float32, m float32) (r float32)
+
+// maxAVX2 is the largest x.
+//
+//go:noescape
+func maxAVX2(n int, x *float32) (r float32)
+
+// scaleMaxAVX2 is dst = scale·x, and the largest of it.
+//
+//go:noescape
+func scaleMaxAVX2(n int, dst, x *float32, scale float32) (r float32)
+
+// scaleBiasMaxAVX2 is dst = scale·x + bias, and the largest of it.
+//
+//go:noescape
+func scaleBiasMaxAVX2(n int, dst, x, bias *float32, scale float32) (r float32)
+
+// softmaxGradAVX2 is dx += scale·p·(dp−d).
+//
+//go:noescape
+func softmaxGradAVX2(n int, dx, p, dp *float32, scale, d float32)
+
+// scaleMulAVX2 is dst = (x·r)·w.
+//
+//go:noescape
+func scaleMulAVX2(n int, dst, x, w *float32, r float32)
+
+// rmsGradAVX2 adds the gradients of an RMS norm; c is r³/n·Σ(w·dy·x).
+//
+//go:noescape
+func rmsGradAVX2(n int, dx, dw, dy, x, w *float32, r, c float32)
+
+// centerAVX2 is dst = (x−mean)·rstd·w.
+//
+//go:noescape
+func centerAVX2(n int, dst, x, w *float32, mean, rstd float32)
+
+// centerBiasAVX2 is dst = (x−mean)·rstd·w + b.
+//
+//go:noescape
+func centerBiasAVX2(n int, dst, x, w, b *float32, mean, rstd float32)
+
+// layerSumsAVX2 is Σg and Σg·x̂, g = dy·w, x̂ = (x−mean)·rstd.
+//
+//go:noescape
+func layerSumsAVX2(n int, dy, x, w *float32, mean, rstd float32) (r, q float32)
+
+// layerGradAVX2 adds the gradients of a layer norm; mg and mgx are the means of g and g·x̂.
+//
+//go:noescape
+func layerGradAVX2(n int, dx, dw, dy, x, w *float32, mean, rstd, mg, mgx float32)

@@ -103,3 +103,159 @@ func gemm3x2AVX2(t *tile) { panic("tensor: unreachable") }
 func packTransAVX2(t *copyJob) { panic("tensor: unreachable") }
 
 func packCopyAVX2(t *copyJob) { panic("tensor: unreachable") }
+
+func addAVX512(n int, dst, a, b *float32) { panic("tensor: unreachable") }
+
+func subAVX512(n int, dst, a, b *float32) { panic("tensor: unreachable") }
+
+func mulAVX512(n int, dst, a, b *float32) { panic("tensor: unreachable") }
+
+func divAVX512(n int, dst, a, b *float32) { panic("tensor: unreachable") }
+
+func mulAddAVX512(n int, dst, a, b *float32) { panic("tensor: unreachable") }
+
+func scaleAVX512(n int, dst, a *float32, s float32) { panic("tensor: unreachable") }
+
+func axpyAVX512(n int, dst, a *float32, s float32) { panic("tensor: unreachable") }
+
+func expAVX512(n int, dst, x *float32) { panic("tensor: unreachable") }
+
+func logAVX512(n int, dst, x *float32) { panic("tensor: unreachable") }
+
+func tanhAVX512(n int, dst, x *float32) { panic("tensor: unreachable") }
+
+func sigmoidAVX512(n int, dst, x *float32) { panic("tensor: unreachable") }
+
+func siluAVX512(n int, dst, x *float32) { panic("tensor: unreachable") }
+
+func siluGradAVX512(n int, dx, dy, x *float32) { panic("tensor: unreachable") }
+
+func swigluAVX512(n int, dst, x, up *float32) { panic("tensor: unreachable") }
+
+func swigluGradAVX512(n int, dx, dup, dy, x, up *float32) { panic("tensor: unreachable") }
+
+func geluAVX512(n int, dst, x *float32) { panic("tensor: unreachable") }
+
+func geluGradAVX512(n int, dx, dy, x *float32) { panic("tensor: unreachable") }
+
+func rotaryAVX512(n int, lo, hi, a, b, cos, sin *float32, sign float32) { panic("tensor: unreachable") }
+
+func adamAVX512(n int, w, grad, m, v *float32, beta1, rest1, beta2, rest2, inv2, eps, rate, keep float32) {
+	panic("tensor: unreachable")
+}
+
+func addAVX2(n int, dst, a, b *float32) { panic("tensor: unreachable") }
+
+func subAVX2(n int, dst, a, b *float32) { panic("tensor: unreachable") }
+
+func mulAVX2(n int, dst, a, b *float32) { panic("tensor: unreachable") }
+
+func divAVX2(n int, dst, a, b *float32) { panic("tensor: unreachable") }
+
+func mulAddAVX2(n int, dst, a, b *float32) { panic("tensor: unreachable") }
+
+func scaleAVX2(n int, dst, a *float32, s float32) { panic("tensor: unreachable") }
+
+func axpyAVX2(n int, dst, a *float32, s float32) { panic("tensor: unreachable") }
+
+func expAVX2(n int, dst, x *float32) { panic("tensor: unreachable") }
+
+func logAVX2(n int, dst, x *float32) { panic("tensor: unreachable") }
+
+func tanhAVX2(n int, dst, x *float32) { panic("tensor: unreachable") }
+
+func sigmoidAVX2(n int, dst, x *float32) { panic("tensor: unreachable") }
+
+func siluAVX2(n int, dst, x *float32) { panic("tensor: unreachable") }
+
+func siluGradAVX2(n int, dx, dy, x *float32) { panic("tensor: unreachable") }
+
+func swigluAVX2(n int, dst, x, up *float32) { panic("tensor: unreachable") }
+
+func swigluGradAVX2(n int, dx, dup, dy, x, up *float32) { panic("tensor: unreachable") }
+
+func geluAVX2(n int, dst, x *float32) { panic("tensor: unreachable") }
+
+func geluGradAVX2(n int, dx, dy, x *float32) { panic("tensor: unreachable") }
+
+func rotaryAVX2(n int, lo, hi, a, b, cos, sin *float32, sign float32) { panic("tensor: unreachable") }
+
+func adamAVX2(n int, w, grad, m, v *float32, beta1, rest1, beta2, rest2, inv2, eps, rate, keep float32) {
+	panic("tensor: unreachable")
+}
+
+func sumAVX512(n int, x *float32) (r float32) { panic("tensor: unreachable") }
+
+func dotAVX512(n int, x, y *float32) (r float32) { panic("tensor: unreachable") }
+
+func dot3AVX512(n int, x, y, z *float32) (r float32) { panic("tensor: unreachable") }
+
+func spreadAVX512(n int, x *float32, mean float32) (r float32) { panic("tensor: unreachable") }
+
+func expSumAVX512(n int, x *float32, m float32) (r float32) { panic("tensor: unreachable") }
+
+func expShiftAVX512(n int, dst *float32, m float32) (r float32) { panic("tensor: unreachable") }
+
+func maxAVX512(n int, x *float32) (r float32) { panic("tensor: unreachable") }
+
+func scaleMaxAVX512(n int, dst, x *float32, scale float32) (r float32) { panic("tensor: unreachable") }
+
+func scaleBiasMaxAVX512(n int, dst, x, bias *float32, scale float32) (r float32) {
+	panic("tensor: unreachable")
+}
+
+func softmaxGradAVX512(n int, dx, p, dp *float32, scale, d float32) { panic("tensor: unreachable") }
+
+func scaleMulAVX512(n int, dst, x, w *float32, r float32) { panic("tensor: unreachable") }
+
+func rmsGradAVX512(n int, dx, dw, dy, x, w *float32, r, c float32) { panic("tensor: unreachable") }
+
+func centerAVX512(n int, dst, x, w *float32, mean, rstd float32) { panic("tensor: unreachable") }
+
+func centerBiasAVX512(n int, dst, x, w, b *float32, mean, rstd float32) { panic("tensor: unreachable") }
+
+func layerSumsAVX512(n int, dy, x, w *float32, mean, rstd float32) (r, q float32) {
+	panic("tensor: unreachable")
+}
+
+func layerGradAVX512(n int, dx, dw, dy, x, w *float32, mean, rstd, mg, mgx float32) {
+	panic("tensor: unreachable")
+}
+
+func sumAVX2(n int, x *float32) (r float32) { panic("tensor: unreachable") }
+
+func dotAVX2(n int, x, y *float32) (r float32) { panic("tensor: unreachable") }
+
+func dot3AVX2(n int, x, y, z *float32) (r float32) { panic("tensor: unreachable") }
+
+func spreadAVX2(n int, x *float32, mean float32) (r float32) { panic("tensor: unreachable") }
+
+func expSumAVX2(n int, x *float32, m float32) (r float32) { panic("tensor: unreachable") }
+
+func expShiftAVX2(n int, dst *float32, m float32) (r float32) { panic("tensor: unreachable") }
+
+func maxAVX2(n int, x *float32) (r float32) { panic("tensor: unreachable") }
+
+func scaleMaxAVX2(n int, dst, x *float32, scale float32) (r float32) { panic("tensor: unreachable") }
+
+func scaleBiasMaxAVX2(n int, dst, x, bias *float32, scale float32) (r float32) {
+	panic("tensor: unreachable")
+}
+
+func softmaxGradAVX2(n int, dx, p, dp *float32, scale, d float32) { panic("tensor: unreachable") }
+
+func scaleMulAVX2(n int, dst, x, w *float32, r float32) { panic("tensor: unreachable") }
+
+func rmsGradAVX2(n int, dx, dw, dy, x, w *float32, r, c float32) { panic("tensor: unreachable") }
+
+func centerAVX2(n int, dst, x, w *float32, mean, rstd float32) { panic("tensor: unreachable") }
+
+func centerBiasAVX2(n int, dst, x, w, b *float32, mean, rstd float32) { panic("tensor: unreachable") }
+
+func layerSumsAVX2(n int, dy, x, w *float32, mean, rstd float32) (r, q float32) {
+	panic("tensor: unreachable")
+}
+
+func layerGradAVX2(n int, dx, dw, dy, x, w *float32, mean, rstd, mg, mgx float32) {
+	panic("tensor: unreachable")
+}

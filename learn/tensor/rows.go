@@ -3,61 +3,173 @@ package tensor
 import "math"
 
 // Sum adds x in the package's fixed order. Empty is 0.
-func Sum(x []float32) float32 { return sumTwin(x) }
+func Sum(x []float32) float32 {
+	n := len(x)
+	if n == 0 {
+		return 0
+	}
+	switch isa {
+	case levelAVX512:
+		return sumAVX512(n, &x[0])
+	case levelAVX2:
+		return sumAVX2(n, &x[0])
+	}
+	var l lanes
+	for i, v := range x {
+		l[i&15] += v
+	}
+	return l.fold()
+}
 
 // Dot is Σ x·y in the package's fixed order; y is at least as long as x.
-func Dot(x, y []float32) float32 { return dotTwin(x, y) }
+func Dot(x, y []float32) float32 {
+	n := len(x)
+	if n == 0 {
+		return 0
+	}
+	y = y[:n]
+	switch isa {
+	case levelAVX512:
+		return dotAVX512(n, &x[0], &y[0])
+	case levelAVX2:
+		return dotAVX2(n, &x[0], &y[0])
+	}
+	var l lanes
+	for i, v := range x {
+		l[i&15] = fma(v, y[i], l[i&15])
+	}
+	return l.fold()
+}
 
-// Max is the largest element, −Inf if x is empty; NaN if any element is NaN.
+// dot3 is Σ (x·y)·z, the product x·y rounded.
+func dot3(x, y, z []float32) float32 {
+	n := len(x)
+	if n == 0 {
+		return 0
+	}
+	y, z = y[:n], z[:n]
+	switch isa {
+	case levelAVX512:
+		return dot3AVX512(n, &x[0], &y[0], &z[0])
+	case levelAVX2:
+		return dot3AVX2(n, &x[0], &y[0], &z[0])
+	}
+	var l lanes
+	for i, v := range x {
+		l[i&15] = fma(float32(v*y[i]), z[i], l[i&15])
+	}
+	return l.fold()
+}
+
+// Max is the largest element, −Inf if x is empty, NaN if any element is NaN.
+// A largest of zero is +0.
 func Max(x []float32) float32 {
+	n := len(x)
+	if n == 0 {
+		return float32(math.Inf(-1))
+	}
+	switch isa {
+	case levelAVX512:
+		return maxAVX512(n, &x[0])
+	case levelAVX2:
+		return maxAVX2(n, &x[0])
+	}
+	return maxTwin(x)
+}
+
+func maxTwin(x []float32) float32 {
 	m := float32(math.Inf(-1))
 	for _, v := range x {
-		if v > m || v != v {
-			m = v
-			if v != v {
-				return v
-			}
-		}
+		m = max(m, v) // of NaN: NaN
 	}
-	return m
+	return m + 0
 }
 
 // SoftmaxRow writes softmax(scale·src + bias) over the first n elements of a
 // row to dst, and zeros after them. bias is nil or at least n long; −Inf
 // forbids an element. A row where everything is forbidden becomes zeros, not
-// NaN. dst may be src.
+// NaN; a NaN or +Inf makes the whole row NaN. dst may be src.
 func SoftmaxRow(dst, src []float32, n int, scale float32, bias []float32) {
-	m := float32(math.Inf(-1))
-	for i := range n {
-		v := src[i] * scale
-		if bias != nil {
-			v += bias[i]
-		}
-		dst[i] = v
-		if v > m || v != v {
-			m = v
-		}
-	}
-	clear(dst[n:len(src)])
+	dst = dst[:len(src)]
+	clear(dst[n:])
+	dst, src = dst[:n], src[:n]
+	m := scaleBiasMax(dst, src, bias, scale)
 	if math.IsInf(float64(m), -1) {
-		clear(dst[:n])
+		clear(dst)
 		return
 	}
-	for i := range n {
-		dst[i] = expTwin(dst[i] - m)
+	Scale(dst, dst, 1/expShift(dst, m))
+}
+
+// scaleBiasMax writes scale·src + bias, rounded once, and returns the largest.
+func scaleBiasMax(dst, src, bias []float32, scale float32) float32 {
+	n := len(src)
+	if n == 0 {
+		return float32(math.Inf(-1))
 	}
-	s := 1 / sumTwin(dst[:n])
-	for i := range n {
-		dst[i] *= s
+	if bias == nil {
+		switch isa {
+		case levelAVX512:
+			return scaleMaxAVX512(n, &dst[0], &src[0], scale)
+		case levelAVX2:
+			return scaleMaxAVX2(n, &dst[0], &src[0], scale)
+		}
+		for i, v := range src {
+			dst[i] = v * scale
+		}
+		return maxTwin(dst)
 	}
+	bias = bias[:n]
+	switch isa {
+	case levelAVX512:
+		return scaleBiasMaxAVX512(n, &dst[0], &src[0], &bias[0], scale)
+	case levelAVX2:
+		return scaleBiasMaxAVX2(n, &dst[0], &src[0], &bias[0], scale)
+	}
+	for i, v := range src {
+		dst[i] = fma(v, scale, bias[i])
+	}
+	return maxTwin(dst)
+}
+
+// expShift replaces x by e^(x−m) and returns the sum.
+func expShift(x []float32, m float32) float32 {
+	n := len(x)
+	if n == 0 {
+		return 0
+	}
+	switch isa {
+	case levelAVX512:
+		return expShiftAVX512(n, &x[0], m)
+	case levelAVX2:
+		return expShiftAVX2(n, &x[0], m)
+	}
+	var l lanes
+	for i, v := range x {
+		x[i] = expTwin(v - m)
+		l[i&15] += x[i]
+	}
+	return l.fold()
 }
 
 // SoftmaxGradRow adds scale·p∘(dp − Σ p·dp) to dsrc, the gradient of SoftmaxRow
 // with respect to src, for p = its result and dp the gradient of that.
 func SoftmaxGradRow(dsrc, p, dp []float32, scale float32) {
-	d := dotTwin(p, dp)
-	for i, v := range p {
-		dsrc[i] += scale * v * (dp[i] - d)
+	n := len(p)
+	if n == 0 {
+		return
+	}
+	dsrc, dp = dsrc[:n], dp[:n]
+	d := Dot(p, dp)
+	switch isa {
+	case levelAVX512:
+		softmaxGradAVX512(n, &dsrc[0], &p[0], &dp[0], scale, d)
+	case levelAVX2:
+		softmaxGradAVX2(n, &dsrc[0], &p[0], &dp[0], scale, d)
+	default:
+		for i, v := range p {
+			dsrc[i] = fma(float32(v*scale), dp[i]-d, dsrc[i])
+		}
 	}
 }
 
@@ -68,78 +180,18 @@ func LogSumExp(x []float32) float32 {
 	if math.IsInf(float64(m), 0) || m != m {
 		return m
 	}
-	var l lanes
-	for i, v := range x {
-		l[i&15] += expTwin(v - m)
-	}
-	return m + float32(math.Log(float64(l.fold())))
-}
-
-// RMSNormRow writes x·w/rms(x), rms = √(mean(x²)+eps), and returns 1/rms.
-func RMSNormRow(dst, x, w []float32, eps float32) float32 {
-	r := float32(1 / math.Sqrt(float64(dotTwin(x, x)/float32(len(x))+eps)))
-	for i, v := range x {
-		dst[i] = v * r * w[i]
-	}
-	return r
-}
-
-// RMSNormGradRow adds the gradients of RMSNormRow to dx and dw, given its
-// result's gradient dy and its returned r = 1/rms.
-//
-//	dx = r·(w∘dy) − x·r³/n·Σ(w∘dy∘x),  dw = dy∘x·r
-func RMSNormGradRow(dx, dw, dy, x, w []float32, r float32) {
-	var l lanes
-	for i, v := range x {
-		l[i&15] = fma(dy[i]*w[i], v, l[i&15])
-	}
-	c := l.fold() * r * r * r / float32(len(x))
-	for i, v := range x {
-		dx[i] += r*w[i]*dy[i] - c*v
-		dw[i] += dy[i] * v * r
-	}
-}
-
-// LayerNormRow writes (x−mean)·rstd·w + b, rstd = 1/√(var+eps), variance over
-// n; b may be nil. It returns mean and rstd.
-func LayerNormRow(dst, x, w, b []float32, eps float32) (mean, rstd float32) {
-	n := float32(len(x))
-	mean = sumTwin(x) / n
-	var l lanes
-	for i, v := range x {
-		d := v - mean
-		l[i&15] = fma(d, d, l[i&15])
-	}
-	rstd = float32(1 / math.Sqrt(float64(l.fold()/n+eps)))
-	for i, v := range x {
-		y := (v - mean) * rstd * w[i]
-		if b != nil {
-			y += b[i]
+	var s float32
+	switch isa {
+	case levelAVX512:
+		s = expSumAVX512(len(x), &x[0], m)
+	case levelAVX2:
+		s = expSumAVX2(len(x), &x[0], m)
+	default:
+		var l lanes
+		for i, v := range x {
+			l[i&15] += expTwin(v - m)
 		}
-		dst[i] = y
+		s = l.fold()
 	}
-	return mean, rstd
-}
-
-// LayerNormGradRow adds the gradients of LayerNormRow to dx, dw and db (db may
-// be nil).
-//
-//	g = w∘dy, x̂ = (x−mean)·rstd:  dx = rstd·(g − mean(g) − x̂·mean(g∘x̂))
-func LayerNormGradRow(dx, dw, db, dy, x, w []float32, mean, rstd float32) {
-	n := float32(len(x))
-	var a, b lanes
-	for i, v := range x {
-		g := dy[i] * w[i]
-		a[i&15] += g
-		b[i&15] = fma(g, (v-mean)*rstd, b[i&15])
-	}
-	mg, mgx := a.fold()/n, b.fold()/n
-	for i, v := range x {
-		xh := (v - mean) * rstd
-		dx[i] += rstd * (dy[i]*w[i] - mg - xh*mgx)
-		dw[i] += dy[i] * xh
-		if db != nil {
-			db[i] += dy[i]
-		}
-	}
+	return m + logTwin(s)
 }

@@ -13,6 +13,18 @@
 // mod 16 in ascending order and then folds the sixteen lanes in a fixed tree
 // (8, 4, 2, 1), so that trailing zeros change nothing. That is why a cached
 // decoding step gives bit for bit what a full recomputation gives.
+//
+// The assembly and the twins agree bit for bit: the twins round where the
+// assembly rounds, with an exact fused multiply-add, and compute exp, log and
+// tanh by the same polynomials. So results are the same on every machine, with
+// the exception of which NaN a NaN is.
+//
+// # Kernels
+//
+// The best kernels of the processor are used. ORRERY_KERNELS=go, avx2 or avx512
+// chooses others; a value that the processor cannot honour, or an unknown one,
+// stops the program at the start. NaN and infinities go through every kernel as
+// IEEE 754 has it; nothing is flushed to zero.
 package tensor
 
 //go:generate go run -C asmgen . ..

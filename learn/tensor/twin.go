@@ -1,7 +1,5 @@
 package tensor
 
-import "math"
-
 // gemmTwin is the definition of a product. Its loops over j are innermost where
 // the rows of b are contiguous; the chain of each element is over k either way.
 func gemmTwin(c, a, b Mat, acc bool) {
@@ -40,23 +38,3 @@ func (l *lanes) fold() float32 {
 	}
 	return l[0]
 }
-
-func sumTwin(x []float32) float32 {
-	var l lanes
-	for i, v := range x {
-		l[i&15] += v
-	}
-	return l.fold()
-}
-
-func dotTwin(x, y []float32) float32 {
-	var l lanes
-	for i, v := range x {
-		l[i&15] = fma(v, y[i], l[i&15])
-	}
-	return l.fold()
-}
-
-func expTwin(x float32) float32     { return float32(math.Exp(float64(x))) }
-func tanhTwin(x float32) float32    { return float32(math.Tanh(float64(x))) }
-func sigmoidTwin(x float32) float32 { return float32(1 / (1 + math.Exp(-float64(x)))) }

@@ -30,6 +30,8 @@ func main() {
 		write func(*gen)
 	}{
 		{"gemm", (*gen).gemm},
+		{"elem", (*gen).elem},
+		{"rows", (*gen).rows},
 	} {
 		for _, wide := range []bool{true, false} {
 			g := newGen(wide)
