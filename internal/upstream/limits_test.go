@@ -59,6 +59,10 @@ func TestOddEvents(t *testing.T) {
 			t.Errorf("%s: text %q, End %+v", name, tr.Text[0], tr.End)
 		}
 	}
+	both := `data: {"choices":[{"delta":{"reasoning":"hm","reasoning_content":"hm","content":"ab"},"finish_reason":"stop"}]}` + "\n\n"
+	if tr := llmtest.Collect(t, cannedClient(t, "vllm", &canned{body: []byte(both)}), context.Background(), request(false, 0)); tr.Text != [2]string{"ab", "hm"} {
+		t.Errorf("reasoning under both of its names: %q", tr.Text)
+	}
 	for name, c := range map[string]struct {
 		body string
 		kind llm.ErrorKind
