@@ -1,0 +1,161 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"runtime/debug"
+	"strconv"
+	"time"
+)
+
+// pieceSize is how much of a reply a client must take within one WriteTimeout.
+const pieceSize = 32 << 10
+
+// exchange is one request and its reply. It belongs to its handler's goroutine.
+type exchange struct {
+	s     *Server
+	w     http.ResponseWriter
+	r     *http.Request
+	rc    *http.ResponseController
+	id    string
+	start time.Time
+
+	reason Reason // set once
+	status int    // 0: nothing was sent yet
+	broken bool   // the client takes no more
+	lost   func() // called once when that happens; may be nil
+
+	// What the log line says beside.
+	model, method  string
+	tokens, traces int
+	code           string // of the error
+}
+
+// exchange makes a handler of f. Whatever f does, the request is counted, ends
+// in one reason, and is logged.
+func (s *Server) exchange(f func(*exchange)) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		x := &exchange{s: s, w: w, r: r, rc: http.NewResponseController(w), id: rand.Text(), start: time.Now()}
+		s.counters.received()
+		defer x.done()
+		// A deadline of an earlier request on this connection must not stand.
+		x.rc.SetWriteDeadline(time.Now().Add(s.cfg.WriteTimeout))
+		w.Header().Set("X-Request-Id", x.id)
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		f(x)
+	})
+}
+
+// end writes the reason down unless there is one.
+func (x *exchange) end(r Reason) {
+	if x.reason == "" {
+		x.reason = r
+	}
+}
+
+// done closes the books on a request, also of a handler that panicked.
+func (x *exchange) done() {
+	p, begun := recover(), x.status != 0
+	if p != nil {
+		x.s.cfg.Logger.Error("panic", "request", x.id, "value", fmt.Sprint(p), "stack", string(debug.Stack()))
+		x.end(ServerError)
+		x.fail(&apiError{Status: http.StatusInternalServerError, Reason: ServerError, Type: typeServer, Code: "internal",
+			Message: "the request hit a fault in this server; report its id " + x.id})
+	}
+	x.end(ServerError) // a handler that forgot to say: a fault of our own
+	x.s.counters.ended(x.reason)
+	level := slog.LevelInfo
+	switch x.reason {
+	case UpstreamError, SlowReader:
+		level = slog.LevelWarn
+	case ServerError:
+		level = slog.LevelError
+	}
+	status := x.status
+	if x.reason == ClientCancelled {
+		status = statusGone
+	}
+	x.s.cfg.Logger.LogAttrs(context.WithoutCancel(x.r.Context()), level, "request",
+		slog.String("request", x.id), slog.String("route", x.r.Pattern), slog.String("model", x.model), slog.String("method", x.method),
+		slog.String("reason", string(x.reason)), slog.Int("status", status), slog.String("error", x.code),
+		slog.Int("traces", x.traces), slog.Int("tokens", x.tokens), slog.Float64("seconds", time.Since(x.start).Seconds()))
+	if p != nil && begun {
+		panic(http.ErrAbortHandler) // a reply that breaks off must not look whole
+	}
+}
+
+// fail ends the exchange with an error: as a reply if there was none yet.
+func (x *exchange) fail(e *apiError) {
+	x.end(e.Reason)
+	x.code = e.Code
+	if x.status != 0 || e == errGone {
+		return
+	}
+	if e.RetryAfter > 0 {
+		x.w.Header().Set("Retry-After", e.retryAfter())
+	}
+	if e.Status == http.StatusUnauthorized {
+		x.w.Header().Set("WWW-Authenticate", "Bearer")
+	}
+	x.json(e.Status, e.body())
+}
+
+// json sends a whole reply and reports whether it was taken.
+func (x *exchange) json(status int, v any) bool {
+	body, err := json.Marshal(v)
+	if err != nil {
+		if status == http.StatusInternalServerError {
+			panic(err)
+		}
+		x.fail(&apiError{Status: http.StatusInternalServerError, Reason: ServerError, Type: typeServer, Code: "internal",
+			Message: "the reply could not be written as JSON: " + err.Error()})
+		return false
+	}
+	x.header(status, "application/json", len(body)+1)
+	return x.write(append(body, '\n'))
+}
+
+// header begins the reply. A length of -1 is not known.
+func (x *exchange) header(status int, contentType string, length int) {
+	h := x.w.Header()
+	h.Set("Content-Type", contentType)
+	if length >= 0 {
+		h.Set("Content-Length", strconv.Itoa(length))
+	}
+	x.status = status
+	x.w.WriteHeader(status)
+}
+
+// write hands bytes to the client, piece by piece, each within the write
+// timeout, and waits until the connection has taken them: this is what bounds
+// the memory that a slow reader costs. It reports whether the client is still
+// there.
+func (x *exchange) write(p []byte) bool {
+	for len(p) > 0 && !x.broken {
+		n := min(len(p), pieceSize)
+		x.rc.SetWriteDeadline(time.Now().Add(x.s.cfg.WriteTimeout))
+		_, err := x.w.Write(p[:n])
+		if err == nil {
+			err = x.rc.Flush()
+		}
+		if err != nil && !errors.Is(err, http.ErrNotSupported) {
+			x.broken = true
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				x.end(SlowReader)
+			} else {
+				x.end(ClientCancelled)
+			}
+			if x.lost != nil {
+				x.lost()
+			}
+		}
+		p = p[n:]
+	}
+	return !x.broken
+}
