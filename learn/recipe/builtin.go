@@ -18,25 +18,27 @@ func init() {
 	})
 }
 
-// builtin is the model in the repository.
+// builtin is the model in the repository. What its settings were chosen by is
+// in docs/builtin.md.
 func builtin() *Supervised {
 	return &Supervised{
 		Model: nn.Config{
-			HiddenSize: 192, Layers: 6, Heads: 6, KVHeads: 2, HeadDim: 32, Intermediate: 512, MaxPositions: 512,
-			Positions: "rotary", RopeTheta: 10000, Norm: "rms", NormEps: 1e-5, MLP: "swiglu", Tied: true,
+			HiddenSize: 128, Layers: 6, Heads: 4, KVHeads: 2, HeadDim: 32, Intermediate: 384, MaxPositions: 512,
+			Positions: "rotary", RopeTheta: 1000, Norm: "rms", NormEps: 1e-5, MLP: "swiglu", Tied: true,
 		},
 		Train: train.Config{
-			Seed: 1, Steps: 6000, BatchTokens: 6000, Clip: 1, CheckpointEvery: 100,
-			Optimizer: train.Optimizer{Kind: "adamw", LR: 2e-3, Beta1: 0.9, Beta2: 0.98, Eps: 1e-8, Decay: 0.05},
-			Schedule:  train.Schedule{Warmup: 200, Final: 0.02},
+			Seed: 1, Steps: 7500, BatchTokens: 4000, InitScale: 4, Clip: 1, CheckpointEvery: 100,
+			Optimizer: train.Optimizer{Kind: "adamw", LR: 3e-3, Beta1: 0.9, Beta2: 0.98, Eps: 1e-8, Decay: 0.05},
+			Schedule:  train.Schedule{Warmup: 100, Final: 0.02},
 			Eval:      train.Evaluation{Every: 500, Problems: 64, Temperature: 1, MaxTokens: 160},
 		},
 		Mix: []train.Mix{
-			{Task: "arithmetic", Weight: 5},
-			{Task: "prosqa", Weight: 1, EasyStart: 1, EasyEnd: 0.1, EasyUntil: 2500},
-			{Task: "countdown", Weight: 2},
+			{Task: "arithmetic", Weight: 3, EasyStart: 0.5, EasyUntil: 1000},
+			{Task: "prosqa", Weight: 1},
+			{Task: "countdown", Weight: 1, EasyStart: 0.5, EasyUntil: 1000},
 		},
 		ExtraQueries: 5,
+		GraphRamp:    3000,
 	}
 }
 
@@ -48,6 +50,6 @@ func tiny() *Supervised {
 	s.Train.Optimizer.LR, s.Train.Schedule.Warmup = 3e-3, 20
 	s.Train.Eval = train.Evaluation{Every: 100, Problems: 16, Temperature: 1, MaxTokens: 60}
 	s.Mix = []train.Mix{{Task: "arithmetic", Weight: 1, Easy: true}}
-	s.ExtraQueries = 0
+	s.ExtraQueries, s.GraphRamp = 0, 0
 	return s
 }
