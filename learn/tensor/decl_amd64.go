@@ -601,3 +601,23 @@ func layerSumsAVX2(n int, dy, x, w *float32, mean, rstd float32) (r, q float32)
 //
 //go:noescape
 func layerGradAVX2(n int, dx, dw, dy, x, w *float32, mean, rstd, mg, mgx float32)
+
+// toBF16AVX512 rounds to nearest even; NaN stays NaN.
+//
+//go:noescape
+func toBF16AVX512(n int, dst *uint16, src *float32)
+
+// fromBF16AVX512 is exact.
+//
+//go:noescape
+func fromBF16AVX512(n int, dst *float32, src *uint16)
+
+// toBF16AVX2 rounds to nearest even; NaN stays NaN.
+//
+//go:noescape
+func toBF16AVX2(n int, dst *uint16, src *float32)
+
+// fromBF16AVX2 is exact.
+//
+//go:noescape
+func fromBF16AVX2(n int, dst *float32, src *uint16)

@@ -259,3 +259,11 @@ func layerSumsAVX2(n int, dy, x, w *float32, mean, rstd float32) (r, q float32) 
 func layerGradAVX2(n int, dx, dw, dy, x, w *float32, mean, rstd, mg, mgx float32) {
 	panic("tensor: unreachable")
 }
+
+func toBF16AVX512(n int, dst *uint16, src *float32) { panic("tensor: unreachable") }
+
+func fromBF16AVX512(n int, dst *float32, src *uint16) { panic("tensor: unreachable") }
+
+func toBF16AVX2(n int, dst *uint16, src *float32) { panic("tensor: unreachable") }
+
+func fromBF16AVX2(n int, dst *float32, src *uint16) { panic("tensor: unreachable") }

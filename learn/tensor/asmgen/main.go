@@ -32,6 +32,7 @@ func main() {
 		{"gemm", (*gen).gemm},
 		{"elem", (*gen).elem},
 		{"rows", (*gen).rows},
+		{"bf16", (*gen).bf16},
 	} {
 		for _, wide := range []bool{true, false} {
 			g := newGen(wide)
