@@ -81,6 +81,7 @@ func (g *Generator) Generate(ctx context.Context, r llm.Request) iter.Seq[llm.Ev
 			return
 		}
 		out := j.out
+		s.prompt = len(j.prompt)
 		defer context.AfterFunc(ctx, g.e.poke)() // a cancelled job must not wait for a reader
 		queued := time.Now()
 		g.e.submit(j)
@@ -177,12 +178,13 @@ const longestToken = 64
 
 // stream turns items into events in the normal form.
 type stream struct {
-	yield func(llm.Event) bool
-	names []string // of each token
-	stops *llm.Stops
-	end   llm.End
-	top   []float64
-	texts []string
+	yield  func(llm.Event) bool
+	names  []string // of each token
+	stops  *llm.Stops
+	prompt int // tokens; 0: the request was refused
+	end    llm.End
+	top    []float64
+	texts  []string
 }
 
 // item delivers one token; false: the stream has ended or nobody listens.
@@ -223,6 +225,9 @@ func (s *stream) text(b []byte) bool {
 
 func (s *stream) finish(f llm.Finish) {
 	if !s.text(s.stops.Close()) {
+		return
+	}
+	if s.prompt > 0 && !s.yield(llm.Event{Kind: llm.KindUsage, Usage: llm.Usage{Prompt: s.prompt, Completion: s.end.Tokens}}) {
 		return
 	}
 	s.end.Finish = f

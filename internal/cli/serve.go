@@ -1,0 +1,170 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"orrery/internal/server"
+	"orrery/internal/upstream"
+	"orrery/think/llm"
+	"orrery/think/reason"
+)
+
+func init() { register(serveCommand) }
+
+// apiKeysVariable is the environment variable with the keys that clients need.
+const apiKeysVariable = "ORRERY_API_KEYS"
+
+func serveCommand(a *app) *cobra.Command {
+	var src source
+	var pf paramFlags
+	var cfg server.Config
+	var listen, keyFile string
+	var logRequests bool
+	c := &cobra.Command{
+		Use:   "serve",
+		Short: "OpenAI-compatible API in front of the built-in model or any server",
+		Long: `Serve answers on the OpenAI routes. The method is chosen by the model's name:
+MODEL is a single trace, MODEL@deepconf-low many, weighed by confidence, the
+hopeless ones stopped early. The other flags are the defaults of requests that
+say nothing.
+
+Methods:
+` + methodList(),
+		Example: `  orrery serve
+  orrery serve --upstream http://localhost:8000 --listen :9000 --keys-file keys.txt
+  curl localhost:8888/v1/chat/completions -d '{"model": "builtin@deepconf-high", "messages": [{"role": "user", "content": "Compute 3 * (4 + 5)."}]}'`,
+		Args: exactArgs(0, "flags only"),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg.Defaults = pf.params()
+			if err := cfg.Defaults.Validate(); err != nil {
+				return usageError{err}
+			}
+			if err := src.check(); err != nil {
+				return err
+			}
+			keys, err := apiKeys(keyFile)
+			if err != nil {
+				return err
+			}
+			cfg.Keys = keys
+			if logRequests {
+				cfg.Logger = slog.New(slog.NewTextHandler(a.err, nil))
+			}
+			return a.serve(cmd.Context(), &src, cfg, listen)
+		},
+	}
+	src.flags(c)
+	pf.flags(c.Flags())
+	f := c.Flags()
+	f.StringVar(&listen, "listen", "127.0.0.1:8888", "address to listen on; \":8888\" is every interface")
+	f.StringVar(&keyFile, "keys-file", "", "file of API keys, one a line (or the variable "+apiKeysVariable+")")
+	f.Int64Var(&cfg.MaxBody, "max-body", 0, "bytes of a request's body (default 1 MiB)")
+	f.IntVar(&cfg.MaxRequests, "max-requests", 0, "requests at once (default 64)")
+	f.IntVar(&cfg.MaxQueue, "max-queue", 0, "requests that wait for a place (default four times --max-requests)")
+	f.IntVar(&cfg.MaxTokens, "max-request-tokens", 0, "tokens of one request, all its traces together (default 1048576)")
+	f.IntVar(&cfg.MaxBudget, "max-budget", 0, "traces of one request (default 512)")
+	f.DurationVar(&cfg.Drain, "drain", 0, "what running requests get to finish after SIGTERM (default 30s)")
+	f.DurationVar(&cfg.Notice, "notice", 0, "how long to go on accepting after /readyz says no (default 0s)")
+	f.BoolVar(&logRequests, "log", false, "log one line a request to stderr, without prompts, answers or keys")
+	return c
+}
+
+// apiKeys reads the keys that clients need, from the file or the environment.
+func apiKeys(file string) ([]string, error) {
+	text, sep := os.Getenv(apiKeysVariable), ","
+	if file != "" {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			return nil, fmt.Errorf("read API keys: %w", err)
+		}
+		text, sep = string(b), "\n"
+	}
+	var keys []string
+	for k := range strings.SplitSeq(text, sep) {
+		if k = strings.TrimSpace(k); k != "" && !strings.HasPrefix(k, "#") {
+			keys = append(keys, k)
+		}
+	}
+	if file != "" && len(keys) == 0 {
+		return nil, usagef("--keys-file %s holds no key: write one a line, or drop the flag to let everyone in", file)
+	}
+	return keys, nil
+}
+
+func (a *app) serve(ctx context.Context, src *source, cfg server.Config, listen string) error {
+	g, closer, err := a.openForServing(ctx, src)
+	if err != nil {
+		return err
+	}
+	defer closer.Close()
+	cfg.Generator = g
+	cfg.Defaults = localDefaults(g, cfg.Defaults)
+	s, err := server.New(cfg)
+	if err != nil {
+		return usageError{err}
+	}
+	l, err := net.Listen("tcp", listen)
+	if err != nil {
+		return fmt.Errorf("serve: %w: choose another address with --listen", err)
+	}
+	address := l.Addr().(*net.TCPAddr)
+	host := address.IP.String()
+	if address.IP.IsUnspecified() {
+		host = "localhost"
+	}
+	info := g.Info()
+	if a.json {
+		if err := a.printJSON(map[string]any{"version": 1, "address": l.Addr().String(), "model": info.Model, "backend": info.Backend}); err != nil {
+			return err
+		}
+	}
+	if !a.quiet {
+		url := "http://" + net.JoinHostPort(host, fmt.Sprint(address.Port))
+		fmt.Fprintf(a.err, "serving %s (%s) on %s/v1\n", info.Model, info.Backend, url)
+		fmt.Fprintf(a.err, "methods: %s@{%s}\n", info.Model, strings.Join(reason.Names(), ", "))
+		if !address.IP.IsLoopback() && len(cfg.Keys) == 0 {
+			fmt.Fprintf(a.err, "warning: anyone who can reach %s may ask: set --keys-file or %s\n", listen, apiKeysVariable)
+		}
+	}
+	err = s.Serve(ctx, l)
+	if !a.quiet {
+		fmt.Fprintln(a.err, "stopped")
+	}
+	return err
+}
+
+// openForServing opens the generator and, for a server, measures first what it
+// can do, so that requests know its k and basis.
+func (a *app) openForServing(ctx context.Context, src *source) (llm.Generator, io.Closer, error) {
+	g, closer, err := src.open(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	c, ok := g.(*upstream.Client)
+	if !ok {
+		return g, closer, nil
+	}
+	r, err := c.Check(ctx)
+	if err != nil {
+		var e *llm.Error
+		if errors.As(err, &e) && (e.Kind == llm.LogprobsUnsupported || e.Kind == llm.NoTopLogprobs) {
+			err = nil // single and majority still work; deepconf says so itself
+		} else {
+			closer.Close()
+			return nil, nil, err
+		}
+	}
+	if !a.quiet && r.DeepConf.Level != upstream.Exact {
+		fmt.Fprintf(a.err, "DeepConf on this server: %s\n", r.DeepConf)
+	}
+	return g, closer, nil
+}
