@@ -74,7 +74,7 @@ func (g *Generator) Generate(ctx context.Context, r llm.Request) iter.Seq[llm.Ev
 	return func(yield func(llm.Event) bool) {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
-		s := &stream{yield: yield, names: g.texts, stops: llm.NewStops(r.Stop...), end: llm.End{Counted: llm.CountEntries}}
+		s := &stream{ctx: ctx, yield: yield, names: g.texts, stops: llm.NewStops(r.Stop...), end: llm.End{Counted: llm.CountEntries}}
 		j, err := g.job(ctx, r)
 		if err != nil {
 			s.fail(err)
@@ -178,6 +178,7 @@ const longestToken = 64
 
 // stream turns items into events in the normal form.
 type stream struct {
+	ctx    context.Context
 	yield  func(llm.Event) bool
 	names  []string // of each token
 	stops  *llm.Stops
@@ -229,6 +230,9 @@ func (s *stream) finish(f llm.Finish) {
 	}
 	if s.prompt > 0 && !s.yield(llm.Event{Kind: llm.KindUsage, Usage: llm.Usage{Prompt: s.prompt, Completion: s.end.Tokens}}) {
 		return
+	}
+	if s.ctx.Err() != nil && f != llm.FinishError { // the end had come, but after the cancel
+		f, s.end.Matched = llm.FinishCancelled, ""
 	}
 	s.end.Finish = f
 	s.yield(llm.Event{Kind: llm.KindEnd, End: s.end})
