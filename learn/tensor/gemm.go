@@ -30,6 +30,13 @@ func (m Mat) at(i, j int) float32 {
 	return m.Data[i*m.Stride+j]
 }
 
+// rows is the view of rows [lo, hi), not empty.
+func (m Mat) rows(lo, hi int) Mat {
+	step, _ := m.steps()
+	m.Data, m.Rows = m.Data[lo*step:], hi-lo
+	return m
+}
+
 // steps are the distances in Data between neighbouring rows and columns.
 func (m Mat) steps() (row, col int) {
 	if m.Trans {

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -234,6 +235,36 @@ func TestGemmBatch(t *testing.T) {
 				}
 			}
 		}
+	})
+}
+
+// TestGemmConcurrently: products share pools, but nothing else.
+func TestGemmConcurrently(t *testing.T) {
+	onLevels(t, func(t *testing.T) {
+		withThreads(t, 3)
+		var all sync.WaitGroup
+		for g := range uint64(6) {
+			all.Go(func() {
+				r := rand.New(rand.NewPCG(14, g))
+				for range 4 {
+					m, n, k := 1+r.IntN(90), 1+r.IntN(230), 1+r.IntN(90)
+					if isa == levelGo {
+						m = 1 + m/9
+					}
+					a, b := randomMat(r, m, k, false), randomMat(r, k, n, true)
+					c, want := M(make([]float32, m*n), m, n), M(make([]float32, m*n), m, n)
+					gemmTwin(want, a, b, false)
+					Gemm(c, a, b, false)
+					for i := range c.Data {
+						if c.Data[i] != want.Data[i] {
+							t.Errorf("(%d,%d,%d): element %d is %v, want %v", m, n, k, i, c.Data[i], want.Data[i])
+							return
+						}
+					}
+				}
+			})
+		}
+		all.Wait()
 	})
 }
 

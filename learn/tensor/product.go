@@ -5,7 +5,7 @@ package tensor
 // bound the packing buffers. An element's chain continues from c at the next
 // block of K, so blocking changes no bit.
 const (
-	blockK = 256
+	blockK = 320
 	blockM = 4096 // rows of a packed at a time
 	blockN = 4096 // columns of b packed at a time
 	// taskRows keeps a task's part of a in the second cache.
@@ -13,6 +13,8 @@ const (
 	// threadWork is how many multiply-adds pay for waking another thread:
 	// about ten microseconds' worth.
 	threadWork = 1 << 19
+	// twinWork is the same for the twin.
+	twinWork = 1 << 14
 	// packWork is the same for elements to be packed.
 	packWork = 1 << 14
 	// packColumns is from how many columns on a is packed: each packed element
@@ -66,7 +68,13 @@ func multiply(c, a, b Mat, packed *Packed, acc, threads bool) {
 		return
 	}
 	if isa == levelGo {
-		gemmTwin(c, a, b, acc)
+		if !threads || Threads() == 1 {
+			gemmTwin(c, a, b, acc)
+			return
+		}
+		Parallel(c.Rows, 1+twinWork/(c.Cols*a.Cols), func(lo, hi int) {
+			gemmTwin(c.rows(lo, hi), a.rows(lo, hi), b, acc)
+		})
 		return
 	}
 	p := products.get()
