@@ -205,7 +205,11 @@ func naiveDecide(scripts []script, p ReplayParams) naiveOnline {
 		func(i int) bool { return o.reason[i] != "completed" && full(i) },
 	}
 	for r, in := range rungs {
-		if o.answer, _, _ = o.elect(in); o.answer != "" {
+		scored := func(i int) bool { low := o.lowest(i); return in(i) && low == low }
+		if o.answer, _, _ = o.elect(scored); o.answer == "" { // unscored ones only where there are no others
+			o.answer, _, _ = o.elect(in)
+		}
+		if o.answer != "" {
 			o.fallback = []string{"", "completed_warmups", "completed_others", "killed"}[r]
 			return o
 		}

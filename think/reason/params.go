@@ -60,6 +60,21 @@ const (
 // Validate reports the first field that is out of its range, or that
 // contradicts another, as one sentence.
 func (p Params) Validate() error {
+	return first(append(p.outOfRange(), p.contradiction()))
+}
+
+// first is the alphabetically first error, or nil: maps have no order, but the
+// caller should see the same sentence each time.
+func first(errs []error) error {
+	errs = slices.DeleteFunc(errs, func(err error) bool { return err == nil })
+	if len(errs) == 0 {
+		return nil
+	}
+	return slices.MinFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
+}
+
+// outOfRange lists, among nils, what is wrong with each field by itself.
+func (p Params) outOfRange() []error {
 	atLeast := func(name string, v, least int) error {
 		if v < least {
 			return fmt.Errorf("parameter %s: %d is less than %d", name, v, least)
@@ -109,13 +124,7 @@ func (p Params) Validate() error {
 			check(fmt.Errorf("parameter weight: %w", err))
 		}
 	}
-	check(p.contradiction())
-	errs = slices.DeleteFunc(errs, func(err error) bool { return err == nil })
-	if len(errs) == 0 {
-		return nil
-	}
-	// Maps have no order, but the caller should see the same sentence each time.
-	return slices.MinFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
+	return errs
 }
 
 func (p Params) contradiction() error {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"strings"
 
 	"orrery/think/answer"
 	"orrery/think/confidence"
@@ -18,7 +19,7 @@ type ReplayParams struct {
 	Window      Window   `json:"window"`       // W or auto; 0 is 2048
 	Tail        int      `json:"tail"`         // T; 0 is as the window
 	K           int      `json:"k"`            // 0 is 20
-	Eta         float64  `json:"eta"`          // percent kept; 0 is 10
+	Eta         float64  `json:"eta"`          // percent kept, by s and by the offline filters; 0 is 10
 	Warmup      int      `json:"warmup"`       // N_init; 0 is 16
 	Tau         float64  `json:"tau"`          // 0 is 0.95
 	Budget      int      `json:"budget"`       // B, warm-ups included; 0 is all traces of the file
@@ -47,9 +48,9 @@ func (p ReplayParams) Resolved() ReplayParams {
 	def(&p.MinVotes, DefaultMinVotes)
 	if p.Threshold == nil {
 		def(&p.Warmup, DefaultWarmup)
-		if p.Eta == 0 {
-			p.Eta = 10
-		}
+	}
+	if p.Eta == 0 {
+		p.Eta = 10
 	}
 	if p.Tau == 0 {
 		p.Tau = DefaultTau
@@ -60,16 +61,19 @@ func (p ReplayParams) Resolved() ReplayParams {
 	return p
 }
 
-// Validate reports the first parameter that is out of range or contradicts
-// another, as one sentence.
+// Validate reports a parameter that is out of range or contradicts another, as
+// one sentence. A replay is run many times over one file with one parameter
+// changed, so parameters that the changed one leaves without effect are no
+// contradiction here: a warm-up larger than the budget is the whole budget, as
+// it is the whole of a short file; τ and min_votes do nothing without
+// consensus; and η serves the offline filters whether or not s is given.
 func (p ReplayParams) Validate() error {
 	q := Params{Window: p.Window, Tail: p.Tail, K: p.K, Eta: p.Eta, Warmup: p.Warmup, Tau: p.Tau, Budget: p.Budget,
 		TokenBudget: p.TokenBudget, MinVotes: p.MinVotes, Floor: p.Floor, Threshold: p.Threshold}
-	if p.NoConsensus {
-		off := false
-		q.Consensus = &off
+	if err := first(q.outOfRange()); err != nil {
+		return err
 	}
-	return q.Validate()
+	return Params{Window: p.Window, Warmup: p.Warmup, Threshold: p.Threshold}.contradiction()
 }
 
 func (p ReplayParams) policy() vote.Policy {
@@ -127,8 +131,9 @@ func (x *replay) take(t TraceRecord) {
 	x.ids = append(x.ids, t.ID)
 	v := vote.Trace{ID: id}
 	if t.Answer != nil {
-		if key := x.policy.Key(*t.Answer); !key.IsZero() {
-			v.Answer, v.Key = *t.Answer, key
+		text := strings.TrimSpace(*t.Answer) // so that a raw answer is the name of its class
+		if key := x.policy.Key(text); !key.IsZero() {
+			v.Answer, v.Key = text, key
 		}
 	}
 	tr := confidence.New(x.policy.Confidence)
@@ -187,7 +192,7 @@ func (x *replay) offline() ReplayedOffline {
 	o := ReplayedOffline{Majority: x.elected(vote.Majority(x.all))}
 	for _, m := range confidence.AllMeasures {
 		f := Filtered{Kept: []json.RawMessage{}}
-		thr, kept, ok := vote.Filter(x.all, m, x.eta())
+		thr, kept, ok := vote.Filter(x.all, m, x.p.Eta)
 		if ok {
 			f.Threshold = &thr
 		}
@@ -200,15 +205,6 @@ func (x *replay) offline() ReplayedOffline {
 		o.Filtered = append(o.Filtered, named[Filtered]{m, f})
 	}
 	return o
-}
-
-// eta is the share that the offline filter keeps; with a given threshold there
-// is none for the online part, and the filter keeps its default.
-func (x *replay) eta() float64 {
-	if x.p.Eta == 0 {
-		return 10
-	}
-	return x.p.Eta
 }
 
 func (x *replay) elected(t vote.Tally) Elected {

@@ -62,13 +62,10 @@ func randomReplay(rng *rand.Rand) ([]script, ReplayParams) {
 	p := ReplayParams{Window: Window(1 + rng.IntN(16)), Warmup: 1 + rng.IntN(8), Eta: []float64{10, 50, 90, 100}[rng.IntN(4)],
 		Tau: []float64{0.5, 0.95, 1}[rng.IntN(3)], MinVotes: 1 + rng.IntN(3), NoConsensus: rng.IntN(4) == 0, Raw: true}
 	if rng.IntN(2) == 0 {
-		p.Budget = 8 + rng.IntN(20)
+		p.Budget = 1 + rng.IntN(27) // less than the warm-up, too
 	}
 	if rng.IntN(2) == 0 {
 		p.TokenBudget = 1 + rng.IntN(600)
-	}
-	if p.NoConsensus {
-		p.Tau, p.MinVotes = 0, 0
 	}
 	return scripts, p
 }
@@ -178,7 +175,7 @@ func TestReplayEqualsLive(t *testing.T) {
 			lp := Params{Window: p.Window, Warmup: p.Warmup, Eta: p.Eta, Tau: p.Tau, MinVotes: p.MinVotes, Budget: p.Budget, TokenBudget: p.TokenBudget, Concurrency: 1}
 			if p.NoConsensus {
 				off := false
-				lp.Consensus = &off
+				lp.Consensus, lp.Tau, lp.MinVotes = &off, 0, 0
 			}
 			live, _ := mustRun(t, context.Background(), "deepconf", g, lp)
 			on := r.Online
@@ -314,17 +311,17 @@ func TestReplayShape(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	none := `{"threshold":2,"kept":[7],"answer":"4 ","V":{"4 ":2}}`
-	one := `{"answer":"4 ","V":{"4 ":2},"voters":[7]}`
+	none := `{"threshold":2,"kept":[7],"answer":"4","V":{"4":2}}`
+	one := `{"answer":"4","V":{"4":2},"voters":[7]}`
 	want := `{"version":1,"params":{"window":4,"auto_window":false,"tail":4,"k":2,"eta":10,"warmup":16,"threshold":null,"tau":0.95,"budget":null,"token_budget":null,"min_votes":2,"consensus":true,"floor":-100,"answers":"math"},` +
-		`"traces":[{"id":7,"answer":"4 ","tokens":2,"scored_tokens":1,"mean":2,"lowest_group":2,"bottom10":2,"tail":2},` +
+		`"traces":[{"id":7,"answer":"4","tokens":2,"scored_tokens":1,"mean":2,"lowest_group":2,"bottom10":2,"tail":2},` +
 		`{"id":"b","answer":null,"tokens":0,"scored_tokens":0,"mean":null,"lowest_group":null,"bottom10":null,"tail":null}],` +
-		`"offline":{"majority":{"answer":"4 ","V":{"4 ":1},"voters":[7]},` +
+		`"offline":{"majority":{"answer":"4","V":{"4":1},"voters":[7]},` +
 		`"weighted":{"mean":` + one + `,"lowest_group":` + one + `,"bottom10":` + one + `,"tail":` + one + `},` +
 		`"filtered":{"mean":` + none + `,"lowest_group":` + none + `,"bottom10":` + none + `,"tail":` + none + `}},` +
 		`"online":{"s":2,"traces":[{"id":7,"phase":"warmup","stop_reason":"completed","stop_token":null,"tokens_used":2,"lowest_group":2,"votes":true,"excluded":null,"weight":2,"margin":0},` +
 		`{"id":"b","phase":"warmup","stop_reason":"completed","stop_token":null,"tokens_used":0,"lowest_group":null,"votes":false,"excluded":"no_answer","weight":null,"margin":null}],` +
-		`"not_launched":[],"beta":[1],"stopped_by":"exhausted","tokens_used":2,"tokens_if_all_full":2,"tokens_saved":0,"answer":"4 ","fallback":null,"V":{"4 ":2},"counts":{"4 ":1}}}`
+		`"not_launched":[],"beta":[1],"stopped_by":"exhausted","tokens_used":2,"tokens_if_all_full":2,"tokens_saved":0,"answer":"4","fallback":null,"V":{"4":2},"counts":{"4":1}}}`
 	if string(got) != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
@@ -353,6 +350,42 @@ func TestReplayErrors(t *testing.T) {
 	cancel()
 	if _, err := Replay(ctx, strings.NewReader(ok), ReplayParams{}); err == nil {
 		t.Error("a cancelled replay went on")
+	}
+}
+
+// What one changed parameter leaves without effect is no error in a replay.
+func TestReplayWithoutEffect(t *testing.T) {
+	rng := rand.New(rand.NewPCG(17, 18))
+	scripts := randomScripts(rng, 20)
+	file := lines(t, scripts)
+	play := func(in []byte, p ReplayParams) string {
+		p.Window = 4
+		r, err := Replay(t.Context(), bytes.NewReader(in), p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := json.Marshal(r.Online)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	if a, b := play(file, ReplayParams{NoConsensus: true, Tau: 0.5, MinVotes: 9}), play(file, ReplayParams{NoConsensus: true}); a != b {
+		t.Errorf("τ changed a run without consensus:\n%s\n%s", a, b)
+	}
+	s := 1.5
+	if a, b := play(file, ReplayParams{Threshold: &s, Eta: 90}), play(file, ReplayParams{Threshold: &s}); a != b {
+		t.Errorf("η changed a run with a threshold:\n%s\n%s", a, b)
+	}
+	short := play(lines(t, scripts[:5]), ReplayParams{Warmup: 9, MinVotes: 7})
+	cut := play(file, ReplayParams{Warmup: 9, MinVotes: 7, Budget: 5})
+	if want := strings.Replace(short, `"exhausted"`, `"budget"`, 1); cut != want {
+		t.Errorf("a budget of 5:\n%s\na file of 5:\n%s", cut, want)
+	}
+	for _, p := range []ReplayParams{{Threshold: &s, Warmup: 4}, {Threshold: &s, Window: Auto}, {Eta: 101}, {Tau: -1}} {
+		if p.Validate() == nil {
+			t.Errorf("%+v is valid", p)
+		}
 	}
 }
 

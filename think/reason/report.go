@@ -23,7 +23,7 @@ type ReplayedParams struct {
 	AutoWindow  bool     `json:"auto_window"`
 	Tail        int      `json:"tail"`
 	K           int      `json:"k"`
-	Eta         *float64 `json:"eta"`    // null: a threshold was given
+	Eta         float64  `json:"eta"`
 	Warmup      *int     `json:"warmup"` // null: a threshold was given
 	Threshold   *float64 `json:"threshold"`
 	Tau         float64  `json:"tau"`
@@ -42,7 +42,7 @@ func newReplayedParams(p ReplayParams, window int) ReplayedParams {
 		}
 		return &n
 	}
-	r := ReplayedParams{Window: window, AutoWindow: p.Window == Auto, Tail: p.Tail, K: p.K, Eta: positive(p.Eta),
+	r := ReplayedParams{Window: window, AutoWindow: p.Window == Auto, Tail: p.Tail, K: p.K, Eta: p.Eta,
 		Warmup: limit(p.Warmup), Threshold: p.Threshold, Tau: p.Tau, Budget: limit(p.Budget), TokenBudget: limit(p.TokenBudget),
 		MinVotes: p.MinVotes, Consensus: !p.NoConsensus, Floor: p.Floor, Answers: "math"}
 	if r.Tail == 0 {
@@ -57,7 +57,7 @@ func newReplayedParams(p ReplayParams, window int) ReplayedParams {
 // ReplayedTrace measures a whole trace.
 type ReplayedTrace struct {
 	ID           json.RawMessage `json:"id"`
-	Answer       *string         `json:"answer"`
+	Answer       *string         `json:"answer"` // without blanks around it
 	Tokens       int             `json:"tokens"`
 	ScoredTokens int             `json:"scored_tokens"`
 	Mean         *float64        `json:"mean"`
@@ -92,7 +92,7 @@ type Filtered struct {
 type ReplayedOnline struct {
 	S               *float64           `json:"s"`
 	Traces          []ReplayedDecision `json:"traces"`       // launched, in order
-	NotLaunched     []json.RawMessage  `json:"not_launched"` // of the budget
+	NotLaunched     []json.RawMessage  `json:"not_launched"` // of the budget: a run knows of no others
 	Beta            []*float64         `json:"beta"`         // when the warm-up ended, then after each completion
 	StoppedBy       string             `json:"stopped_by"`   // "consensus", "token_budget", "budget" or "exhausted"
 	TokensUsed      int                `json:"tokens_used"`

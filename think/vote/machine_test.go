@@ -315,6 +315,29 @@ func TestLadder(t *testing.T) {
 	if o := m.Outcome(); o.Fallback != NoFallback || o.Answer != "9" {
 		t.Errorf("%+v", o)
 	}
+	// The ladder's votes are weighted ones: unscored traces do not join scored
+	// ones, but decide by count where a rung has nothing else.
+	unscored := func(m *Machine, ans string) {
+		r, _ := m.Next()
+		m.Token(r.ID, nil)
+		m.End(r.ID, EOS, ans, 0)
+	}
+	m = New(policy())
+	for i, ans := range []string{"", "1"} {
+		whole(t, m, float64(9-8*i), 3, ans) // s = 5: the answer is below it
+	}
+	unscored(m, "1")
+	unscored(m, "2")
+	if o := m.Outcome(); o.Fallback != CompletedWarmups || o.Answer != "1" || o.Ballots != 1 {
+		t.Errorf("%+v", o)
+	}
+	m = New(policy())
+	for _, ans := range []string{"1", "2", "2", ""} {
+		unscored(m, ans)
+	}
+	if o := m.Outcome(); o.Fallback != CompletedWarmups || o.Answer != "2" || o.Ballots != 3 {
+		t.Errorf("%+v", o)
+	}
 }
 
 func TestFreeForm(t *testing.T) {

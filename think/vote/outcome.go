@@ -122,7 +122,8 @@ type Outcome struct {
 // Outcome is the answer as things stand, at any moment: the vote over the
 // traces that have completed, unfiltered until s exists. Without voters it
 // steps down a ladder: completed warm-ups, completed others, stopped traces
-// that had finished a box.
+// that had finished a box. These votes are weighted too, so unscored traces
+// count only on a rung that has no scored ones, each with weight 0.
 func (m *Machine) Outcome() Outcome {
 	for _, rung := range []struct {
 		label   Fallback
@@ -133,6 +134,10 @@ func (m *Machine) Outcome() Outcome {
 		{CompletedOthers, func(r *Record) bool { return r.Phase == Final && r.Reason.Completed() }},
 		{Killed, func(r *Record) bool { return r.Reason != Running && !r.Reason.Completed() }},
 	} {
+		scored := func(r *Record) bool { return rung.belongs(r) && r.Measures.Scored > 0 }
+		if t := m.count(scored); t.Ballots > 0 && m.p.Rule != Plain {
+			return m.elect(t, rung.label)
+		}
 		if t := m.count(rung.belongs); t.Ballots > 0 {
 			return m.elect(t, rung.label)
 		}
