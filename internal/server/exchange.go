@@ -68,7 +68,8 @@ func (x *exchange) done() {
 		x.fail(&apiError{Status: http.StatusInternalServerError, Reason: ServerError, Type: typeServer, Code: "internal",
 			Message: "the request hit a fault in this server; report its id " + x.id})
 	}
-	x.end(ServerError) // a handler that forgot to say: a fault of our own
+	x.end(ServerError)                                          // a handler that forgot to say: a fault of our own
+	x.rc.SetWriteDeadline(time.Now().Add(x.s.cfg.WriteTimeout)) // for the few bytes with which net/http ends the reply
 	x.s.counters.ended(x.reason)
 	level := slog.LevelInfo
 	switch x.reason {

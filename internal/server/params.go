@@ -90,7 +90,8 @@ func (s *Server) params(a *asked, b *body, o options) (reason.Params, *apiError)
 		said[f.name] = f.raw
 	}
 	p := s.cfg.Defaults.Only(a.method)
-	yield(&p, said)
+	p.Threshold, p.Temperature, p.Consensus = clone(p.Threshold), clone(p.Temperature), clone(p.Consensus) // decoding writes through pointers
+	giveWay(&p, said)
 	text, err := json.Marshal(said)
 	if err == nil {
 		err = json.Unmarshal(text, &p)
@@ -118,6 +119,14 @@ func (s *Server) params(a *asked, b *body, o options) (reason.Params, *apiError)
 	return p, nil
 }
 
+func clone[T any](p *T) *T {
+	if p == nil {
+		return nil
+	}
+	v := *p
+	return &v
+}
+
 // saidIn names the field that a parameter was found in first.
 func saidIn(o options, name string) string {
 	if _, ok := o.said[name]; ok {
@@ -142,8 +151,8 @@ func seed(raw json.RawMessage) json.RawMessage {
 	return raw
 }
 
-// yield drops defaults that contradict what a request says: the request wins.
-func yield(p *reason.Params, said map[string]json.RawMessage) {
+// giveWay drops defaults that contradict what a request says: the request wins.
+func giveWay(p *reason.Params, said map[string]json.RawMessage) {
 	has := func(names ...string) bool {
 		return slices.ContainsFunc(names, func(n string) bool { _, ok := said[n]; return ok })
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -181,11 +182,11 @@ func (x *exchange) decode(b *body) *apiError {
 			return &apiError{Status: http.StatusRequestEntityTooLarge, Reason: BadRequest, Type: typeInvalid, Code: "body_too_large",
 				Message: fmt.Sprintf("the request's body is larger than %d bytes, which is this server's limit; shorten the conversation", x.s.cfg.MaxBody)}
 		}
-		if x.r.Context().Err() != nil {
-			return errGone
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return &apiError{Status: http.StatusRequestTimeout, Reason: BadRequest, Type: typeInvalid, Code: "body_incomplete",
+				Message: fmt.Sprintf("the request's body did not come within %v; send it again", x.s.cfg.ReadTimeout)}
 		}
-		return &apiError{Status: http.StatusRequestTimeout, Reason: BadRequest, Type: typeInvalid, Code: "body_incomplete",
-			Message: fmt.Sprintf("the request's body broke off or did not come within %v; send it again", x.s.cfg.ReadTimeout)}
+		return errGone // it broke off
 	}
 	if err := json.Unmarshal(data, b); err != nil {
 		return badJSON("", err)

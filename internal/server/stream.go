@@ -85,7 +85,8 @@ func (s *stream) event(ev reason.Event) {
 	if s.x.broken {
 		return
 	}
-	if p, ok := ev.(reason.TraceProgress); ok && s.single {
+	p, progress := ev.(reason.TraceProgress)
+	if progress && s.single {
 		if p.Reasoning != "" && s.a.route == chat {
 			s.delta("reasoning_content", p.Reasoning, nil)
 		}
@@ -98,7 +99,7 @@ func (s *stream) event(ev reason.Event) {
 			s.delta("reasoning_content", line, nil)
 		}
 	}
-	if len(s.buf) == 0 && time.Since(s.last) >= s.x.s.cfg.Heartbeat {
+	if progress && len(s.buf) == 0 && time.Since(s.last) >= s.x.s.cfg.Heartbeat { // only while tokens come: an error keeps its status
 		s.open()
 		s.buf = append(s.buf, ": thinking\n\n"...)
 	}
