@@ -56,6 +56,20 @@ func expTwin(x float32) float32 {
 	return float32(p * math.Float32frombits(uint32(int32(n)-half+127)<<23))
 }
 
+// shareFloor is where a softmax stops: e^−64 = 1.6e−28 of the largest element is
+// far below what float32 can add to it, and is taken to be 0. Smaller shares
+// would become subnormal, here or in the products that follow, and processors
+// take a hundred times as long for those.
+const shareFloor = -64
+
+// shareTwin is e^x, and 0 where x < shareFloor.
+func shareTwin(x float32) float32 {
+	if x < shareFloor {
+		return 0
+	}
+	return expTwin(x)
+}
+
 // sigmoidTwin is 1/(1+e^−x), from e^−|x| so that nothing overflows and small
 // results keep their digits.
 func sigmoidTwin(x float32) float32 {

@@ -8,36 +8,35 @@ TEXT ·gemm1HalfAVX2(SB), NOSPLIT, $0-8
 	MOVQ    t+0(FP), AX
 	MOVQ    (AX), CX
 	MOVQ    16(AX), DX
-	MOVQ    24(AX), BX
-	MOVQ    40(AX), SI
-	MOVQ    56(AX), DI
-	MOVQ    64(AX), R8
-	LEAQ    (DX)(DX*2), DX
-	MOVQ    8(AX), DX
+	MOVQ    24(AX), DX
+	MOVQ    40(AX), BX
+	MOVQ    56(AX), SI
+	MOVQ    64(AX), DI
+	MOVQ    8(AX), DI
 	MOVQ    32(AX), R8
 	CMPL    76(AX), $0x00
 	JE      fresh1
-	MOVQ    DI, AX
+	MOVQ    SI, AX
 	VMOVUPS (AX), Y0
-	JMP     start4
+	JMP     start2
 
 fresh1:
 	VXORPS Y0, Y0, Y0
 
-start4:
+start2:
 	TESTQ CX, CX
-	JE    done3
+	JE    done4
 
-loop2:
-	VBROADCASTSS (DX), Y1
+loop3:
+	VBROADCASTSS (DI), Y1
 	VFMADD231PS  (R8), Y1, Y0
-	ADDQ         BX, DX
-	ADDQ         SI, R8
+	ADDQ         DX, DI
+	ADDQ         BX, R8
 	DECQ         CX
-	JNE          loop2
+	JNE          loop3
 
-done3:
-	MOVQ    DI, AX
+done4:
+	MOVQ    SI, AX
 	VMOVUPS Y0, (AX)
 	VZEROUPPER
 	RET
@@ -48,39 +47,38 @@ TEXT ·gemm1x1AVX2(SB), NOSPLIT, $0-8
 	MOVQ    t+0(FP), AX
 	MOVQ    (AX), CX
 	MOVQ    16(AX), DX
-	MOVQ    24(AX), BX
-	MOVQ    40(AX), SI
-	MOVQ    56(AX), DI
-	MOVQ    64(AX), R8
-	LEAQ    (DX)(DX*2), DX
-	MOVQ    8(AX), DX
+	MOVQ    24(AX), DX
+	MOVQ    40(AX), BX
+	MOVQ    56(AX), SI
+	MOVQ    64(AX), DI
+	MOVQ    8(AX), DI
 	MOVQ    32(AX), R8
 	CMPL    76(AX), $0x00
 	JE      fresh5
-	MOVQ    DI, AX
+	MOVQ    SI, AX
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
-	JMP     start8
+	JMP     start6
 
 fresh5:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 
-start8:
+start6:
 	TESTQ CX, CX
-	JE    done7
+	JE    done8
 
-loop6:
-	VBROADCASTSS (DX), Y2
+loop7:
+	VBROADCASTSS (DI), Y2
 	VFMADD231PS  (R8), Y2, Y0
 	VFMADD231PS  32(R8), Y2, Y1
-	ADDQ         BX, DX
-	ADDQ         SI, R8
+	ADDQ         DX, DI
+	ADDQ         BX, R8
 	DECQ         CX
-	JNE          loop6
+	JNE          loop7
 
-done7:
-	MOVQ    DI, AX
+done8:
+	MOVQ    SI, AX
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, 32(AX)
 	VZEROUPPER
@@ -96,7 +94,6 @@ TEXT ·gemm2HalfAVX2(SB), NOSPLIT, $0-8
 	MOVQ    40(AX), SI
 	MOVQ    56(AX), DI
 	MOVQ    64(AX), R8
-	LEAQ    (DX)(DX*2), R9
 	MOVQ    8(AX), R9
 	MOVQ    32(AX), R10
 	CMPL    76(AX), $0x00
@@ -105,17 +102,17 @@ TEXT ·gemm2HalfAVX2(SB), NOSPLIT, $0-8
 	VMOVUPS (AX), Y0
 	ADDQ    R8, AX
 	VMOVUPS (AX), Y1
-	JMP     start12
+	JMP     start10
 
 fresh9:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 
-start12:
+start10:
 	TESTQ CX, CX
-	JE    done11
+	JE    done12
 
-loop10:
+loop11:
 	VMOVUPS      (R10), Y2
 	VBROADCASTSS (R9), Y3
 	VFMADD231PS  Y2, Y3, Y0
@@ -124,9 +121,9 @@ loop10:
 	ADDQ         BX, R9
 	ADDQ         SI, R10
 	DECQ         CX
-	JNE          loop10
+	JNE          loop11
 
-done11:
+done12:
 	MOVQ    DI, AX
 	VMOVUPS Y0, (AX)
 	ADDQ    R8, AX
@@ -144,7 +141,6 @@ TEXT ·gemm2x1AVX2(SB), NOSPLIT, $0-8
 	MOVQ    40(AX), SI
 	MOVQ    56(AX), DI
 	MOVQ    64(AX), R8
-	LEAQ    (DX)(DX*2), R9
 	MOVQ    8(AX), R9
 	MOVQ    32(AX), R10
 	CMPL    76(AX), $0x00
@@ -155,7 +151,7 @@ TEXT ·gemm2x1AVX2(SB), NOSPLIT, $0-8
 	ADDQ    R8, AX
 	VMOVUPS (AX), Y2
 	VMOVUPS 32(AX), Y3
-	JMP     start16
+	JMP     start14
 
 fresh13:
 	VXORPS Y0, Y0, Y0
@@ -163,11 +159,11 @@ fresh13:
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
 
-start16:
+start14:
 	TESTQ CX, CX
-	JE    done15
+	JE    done16
 
-loop14:
+loop15:
 	VMOVUPS      (R10), Y4
 	VMOVUPS      32(R10), Y5
 	VBROADCASTSS (R9), Y6
@@ -179,9 +175,9 @@ loop14:
 	ADDQ         BX, R9
 	ADDQ         SI, R10
 	DECQ         CX
-	JNE          loop14
+	JNE          loop15
 
-done15:
+done16:
 	MOVQ    DI, AX
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, 32(AX)
@@ -201,7 +197,6 @@ TEXT ·gemm3HalfAVX2(SB), NOSPLIT, $0-8
 	MOVQ    40(AX), SI
 	MOVQ    56(AX), DI
 	MOVQ    64(AX), R8
-	LEAQ    (DX)(DX*2), R9
 	MOVQ    8(AX), R9
 	MOVQ    32(AX), R10
 	CMPL    76(AX), $0x00
@@ -212,18 +207,18 @@ TEXT ·gemm3HalfAVX2(SB), NOSPLIT, $0-8
 	VMOVUPS (AX), Y1
 	ADDQ    R8, AX
 	VMOVUPS (AX), Y2
-	JMP     start20
+	JMP     start18
 
 fresh17:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 
-start20:
+start18:
 	TESTQ CX, CX
-	JE    done19
+	JE    done20
 
-loop18:
+loop19:
 	VMOVUPS      (R10), Y3
 	VBROADCASTSS (R9), Y4
 	VFMADD231PS  Y3, Y4, Y0
@@ -234,9 +229,9 @@ loop18:
 	ADDQ         BX, R9
 	ADDQ         SI, R10
 	DECQ         CX
-	JNE          loop18
+	JNE          loop19
 
-done19:
+done20:
 	MOVQ    DI, AX
 	VMOVUPS Y0, (AX)
 	ADDQ    R8, AX
@@ -256,7 +251,6 @@ TEXT ·gemm3x1AVX2(SB), NOSPLIT, $0-8
 	MOVQ    40(AX), SI
 	MOVQ    56(AX), DI
 	MOVQ    64(AX), R8
-	LEAQ    (DX)(DX*2), R9
 	MOVQ    8(AX), R9
 	MOVQ    32(AX), R10
 	CMPL    76(AX), $0x00
@@ -270,7 +264,7 @@ TEXT ·gemm3x1AVX2(SB), NOSPLIT, $0-8
 	ADDQ    R8, AX
 	VMOVUPS (AX), Y4
 	VMOVUPS 32(AX), Y5
-	JMP     start24
+	JMP     start22
 
 fresh21:
 	VXORPS Y0, Y0, Y0
@@ -280,11 +274,11 @@ fresh21:
 	VXORPS Y4, Y4, Y4
 	VXORPS Y5, Y5, Y5
 
-start24:
+start22:
 	TESTQ CX, CX
-	JE    done23
+	JE    done24
 
-loop22:
+loop23:
 	VMOVUPS      (R10), Y6
 	VMOVUPS      32(R10), Y7
 	VBROADCASTSS (R9), Y8
@@ -299,9 +293,9 @@ loop22:
 	ADDQ         BX, R9
 	ADDQ         SI, R10
 	DECQ         CX
-	JNE          loop22
+	JNE          loop23
 
-done23:
+done24:
 	MOVQ    DI, AX
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, 32(AX)
@@ -345,7 +339,7 @@ TEXT ·gemm4HalfAVX2(SB), NOSPLIT, $0-8
 	VMOVUPS    (AX), Y2
 	ADDQ       R8, AX
 	VMOVUPS    (AX), Y3
-	JMP        start28
+	JMP        start26
 
 fresh25:
 	VXORPS Y0, Y0, Y0
@@ -353,11 +347,11 @@ fresh25:
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
 
-start28:
+start26:
 	TESTQ CX, CX
-	JE    done27
+	JE    done28
 
-loop26:
+loop27:
 	VMOVUPS      (R11), Y4
 	PREFETCHT0   (R10)(BX*8)
 	VBROADCASTSS (R10), Y5
@@ -371,9 +365,9 @@ loop26:
 	ADDQ         BX, R10
 	ADDQ         SI, R11
 	DECQ         CX
-	JNE          loop26
+	JNE          loop27
 
-done27:
+done28:
 	MOVQ    DI, AX
 	VMOVUPS Y0, (AX)
 	ADDQ    R8, AX
@@ -420,7 +414,7 @@ TEXT ·gemm4x1AVX2(SB), NOSPLIT, $0-8
 	ADDQ       R8, AX
 	VMOVUPS    (AX), Y6
 	VMOVUPS    32(AX), Y7
-	JMP        start32
+	JMP        start30
 
 fresh29:
 	VXORPS Y0, Y0, Y0
@@ -432,11 +426,11 @@ fresh29:
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
 
-start32:
+start30:
 	TESTQ CX, CX
-	JE    done31
+	JE    done32
 
-loop30:
+loop31:
 	VMOVUPS      (R11), Y8
 	VMOVUPS      32(R11), Y9
 	PREFETCHT0   (R10)(BX*8)
@@ -455,9 +449,9 @@ loop30:
 	ADDQ         BX, R10
 	ADDQ         SI, R11
 	DECQ         CX
-	JNE          loop30
+	JNE          loop31
 
-done31:
+done32:
 	MOVQ    DI, AX
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, 32(AX)
@@ -508,7 +502,7 @@ TEXT ·gemm5HalfAVX2(SB), NOSPLIT, $0-8
 	VMOVUPS    (AX), Y3
 	ADDQ       R8, AX
 	VMOVUPS    (AX), Y4
-	JMP        start36
+	JMP        start34
 
 fresh33:
 	VXORPS Y0, Y0, Y0
@@ -517,11 +511,11 @@ fresh33:
 	VXORPS Y3, Y3, Y3
 	VXORPS Y4, Y4, Y4
 
-start36:
+start34:
 	TESTQ CX, CX
-	JE    done35
+	JE    done36
 
-loop34:
+loop35:
 	VMOVUPS      (R11), Y5
 	PREFETCHT0   (R10)(BX*8)
 	VBROADCASTSS (R10), Y6
@@ -537,9 +531,9 @@ loop34:
 	ADDQ         BX, R10
 	ADDQ         SI, R11
 	DECQ         CX
-	JNE          loop34
+	JNE          loop35
 
-done35:
+done36:
 	MOVQ    DI, AX
 	VMOVUPS Y0, (AX)
 	ADDQ    R8, AX
@@ -593,7 +587,7 @@ TEXT ·gemm5x1AVX2(SB), NOSPLIT, $0-8
 	ADDQ       R8, AX
 	VMOVUPS    (AX), Y8
 	VMOVUPS    32(AX), Y9
-	JMP        start40
+	JMP        start38
 
 fresh37:
 	VXORPS Y0, Y0, Y0
@@ -607,11 +601,11 @@ fresh37:
 	VXORPS Y8, Y8, Y8
 	VXORPS Y9, Y9, Y9
 
-start40:
+start38:
 	TESTQ CX, CX
-	JE    done39
+	JE    done40
 
-loop38:
+loop39:
 	VMOVUPS      (R11), Y10
 	VMOVUPS      32(R11), Y11
 	PREFETCHT0   (R10)(BX*8)
@@ -633,9 +627,9 @@ loop38:
 	ADDQ         BX, R10
 	ADDQ         SI, R11
 	DECQ         CX
-	JNE          loop38
+	JNE          loop39
 
-done39:
+done40:
 	MOVQ    DI, AX
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, 32(AX)
@@ -695,7 +689,7 @@ TEXT ·gemm6HalfAVX2(SB), NOSPLIT, $0-8
 	VMOVUPS    (AX), Y4
 	ADDQ       R8, AX
 	VMOVUPS    (AX), Y5
-	JMP        start44
+	JMP        start42
 
 fresh41:
 	VXORPS Y0, Y0, Y0
@@ -705,11 +699,11 @@ fresh41:
 	VXORPS Y4, Y4, Y4
 	VXORPS Y5, Y5, Y5
 
-start44:
+start42:
 	TESTQ CX, CX
-	JE    done43
+	JE    done44
 
-loop42:
+loop43:
 	VMOVUPS      (R12), Y6
 	PREFETCHT0   (R10)(BX*8)
 	VBROADCASTSS (R10), Y7
@@ -728,9 +722,9 @@ loop42:
 	ADDQ         BX, R11
 	ADDQ         SI, R12
 	DECQ         CX
-	JNE          loop42
+	JNE          loop43
 
-done43:
+done44:
 	MOVQ    DI, AX
 	VMOVUPS Y0, (AX)
 	ADDQ    R8, AX
@@ -793,7 +787,7 @@ TEXT ·gemm6x1AVX2(SB), NOSPLIT, $0-8
 	ADDQ       R8, AX
 	VMOVUPS    (AX), Y10
 	VMOVUPS    32(AX), Y11
-	JMP        start48
+	JMP        start46
 
 fresh45:
 	VXORPS Y0, Y0, Y0
@@ -809,11 +803,11 @@ fresh45:
 	VXORPS Y10, Y10, Y10
 	VXORPS Y11, Y11, Y11
 
-start48:
+start46:
 	TESTQ CX, CX
-	JE    done47
+	JE    done48
 
-loop46:
+loop47:
 	VMOVUPS      (R12), Y12
 	VMOVUPS      32(R12), Y13
 	PREFETCHT0   (R10)(BX*8)
@@ -839,9 +833,9 @@ loop46:
 	ADDQ         BX, R11
 	ADDQ         SI, R12
 	DECQ         CX
-	JNE          loop46
+	JNE          loop47
 
-done47:
+done48:
 	MOVQ    DI, AX
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, 32(AX)
@@ -869,12 +863,11 @@ TEXT ·gemm1x4AVX2(SB), NOSPLIT, $0-8
 	MOVQ    t+0(FP), AX
 	MOVQ    (AX), CX
 	MOVQ    16(AX), DX
-	MOVQ    24(AX), BX
-	MOVQ    40(AX), SI
-	MOVQ    56(AX), DI
-	MOVQ    64(AX), R8
-	LEAQ    (DX)(DX*2), DX
-	MOVQ    8(AX), DX
+	MOVQ    24(AX), DX
+	MOVQ    40(AX), BX
+	MOVQ    56(AX), SI
+	MOVQ    64(AX), DI
+	MOVQ    8(AX), DI
 	MOVQ    32(AX), R8
 	MOVQ    48(AX), R9
 	LEAQ    (R8)(R9*1), R10
@@ -882,7 +875,7 @@ TEXT ·gemm1x4AVX2(SB), NOSPLIT, $0-8
 	LEAQ    (R11)(R9*1), R9
 	CMPL    76(AX), $0x00
 	JE      fresh49
-	MOVQ    DI, AX
+	MOVQ    SI, AX
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
 	VMOVUPS 64(AX), Y2
@@ -891,7 +884,7 @@ TEXT ·gemm1x4AVX2(SB), NOSPLIT, $0-8
 	VMOVUPS 160(AX), Y5
 	VMOVUPS 192(AX), Y6
 	VMOVUPS 224(AX), Y7
-	JMP     start52
+	JMP     start50
 
 fresh49:
 	VXORPS Y0, Y0, Y0
@@ -903,12 +896,12 @@ fresh49:
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
 
-start52:
+start50:
 	TESTQ CX, CX
-	JE    done51
+	JE    done52
 
-loop50:
-	VBROADCASTSS (DX), Y8
+loop51:
+	VBROADCASTSS (DI), Y8
 	VFMADD231PS  (R8), Y8, Y0
 	VFMADD231PS  32(R8), Y8, Y1
 	VFMADD231PS  (R10), Y8, Y2
@@ -917,16 +910,16 @@ loop50:
 	VFMADD231PS  32(R11), Y8, Y5
 	VFMADD231PS  (R9), Y8, Y6
 	VFMADD231PS  32(R9), Y8, Y7
-	ADDQ         BX, DX
-	ADDQ         SI, R8
-	ADDQ         SI, R10
-	ADDQ         SI, R11
-	ADDQ         SI, R9
+	ADDQ         DX, DI
+	ADDQ         BX, R8
+	ADDQ         BX, R10
+	ADDQ         BX, R11
+	ADDQ         BX, R9
 	DECQ         CX
-	JNE          loop50
+	JNE          loop51
 
-done51:
-	MOVQ    DI, AX
+done52:
+	MOVQ    SI, AX
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, 32(AX)
 	VMOVUPS Y2, 64(AX)
@@ -948,7 +941,6 @@ TEXT ·gemm2x2AVX2(SB), NOSPLIT, $0-8
 	MOVQ    40(AX), SI
 	MOVQ    56(AX), DI
 	MOVQ    64(AX), R8
-	LEAQ    (DX)(DX*2), R9
 	MOVQ    8(AX), R9
 	MOVQ    32(AX), R10
 	MOVQ    48(AX), R11
@@ -965,7 +957,7 @@ TEXT ·gemm2x2AVX2(SB), NOSPLIT, $0-8
 	VMOVUPS 32(AX), Y5
 	VMOVUPS 64(AX), Y6
 	VMOVUPS 96(AX), Y7
-	JMP     start56
+	JMP     start54
 
 fresh53:
 	VXORPS Y0, Y0, Y0
@@ -977,11 +969,11 @@ fresh53:
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
 
-start56:
+start54:
 	TESTQ CX, CX
-	JE    done55
+	JE    done56
 
-loop54:
+loop55:
 	VMOVUPS      (R10), Y8
 	VMOVUPS      32(R10), Y9
 	VMOVUPS      (R11), Y10
@@ -1000,9 +992,9 @@ loop54:
 	ADDQ         SI, R10
 	ADDQ         SI, R11
 	DECQ         CX
-	JNE          loop54
+	JNE          loop55
 
-done55:
+done56:
 	MOVQ    DI, AX
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, 32(AX)
@@ -1026,7 +1018,6 @@ TEXT ·gemm3x2AVX2(SB), NOSPLIT, $0-8
 	MOVQ    40(AX), SI
 	MOVQ    56(AX), DI
 	MOVQ    64(AX), R8
-	LEAQ    (DX)(DX*2), R9
 	MOVQ    8(AX), R9
 	MOVQ    32(AX), R10
 	MOVQ    48(AX), R11
@@ -1048,7 +1039,7 @@ TEXT ·gemm3x2AVX2(SB), NOSPLIT, $0-8
 	VMOVUPS 32(AX), Y9
 	VMOVUPS 64(AX), Y10
 	VMOVUPS 96(AX), Y11
-	JMP     start60
+	JMP     start58
 
 fresh57:
 	VXORPS Y0, Y0, Y0
@@ -1064,11 +1055,11 @@ fresh57:
 	VXORPS Y10, Y10, Y10
 	VXORPS Y11, Y11, Y11
 
-start60:
+start58:
 	TESTQ CX, CX
-	JE    done59
+	JE    done60
 
-loop58:
+loop59:
 	VMOVUPS      (R10), Y12
 	VMOVUPS      32(R10), Y13
 	VMOVUPS      (R11), Y14
@@ -1092,9 +1083,9 @@ loop58:
 	ADDQ         SI, R10
 	ADDQ         SI, R11
 	DECQ         CX
-	JNE          loop58
+	JNE          loop59
 
-done59:
+done60:
 	MOVQ    DI, AX
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, 32(AX)

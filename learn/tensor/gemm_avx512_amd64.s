@@ -8,38 +8,36 @@ TEXT ·gemm1HalfAVX512(SB), NOSPLIT, $0-8
 	MOVQ      t+0(FP), AX
 	MOVQ      (AX), CX
 	MOVQ      16(AX), DX
-	MOVQ      24(AX), BX
-	MOVQ      40(AX), SI
-	MOVQ      56(AX), DI
-	MOVQ      64(AX), R8
-	LEAQ      (DX)(DX*2), DX
-	MOVQ      8(AX), DX
+	MOVQ      24(AX), DX
+	MOVQ      40(AX), BX
+	MOVQ      56(AX), SI
+	MOVQ      64(AX), DI
+	MOVQ      8(AX), DI
 	MOVQ      32(AX), R8
 	KMOVW     72(AX), K1
-	KMOVW     74(AX), K2
 	CMPL      76(AX), $0x00
 	JE        fresh1
-	MOVQ      DI, AX
+	MOVQ      SI, AX
 	VMOVUPS.Z (AX), K1, Z0
-	JMP       start4
+	JMP       start2
 
 fresh1:
 	VPSUBD Z0, Z0, Z0
 
-start4:
+start2:
 	TESTQ CX, CX
-	JE    done3
+	JE    done4
 
-loop2:
-	VBROADCASTSS (DX), Z1
+loop3:
+	VBROADCASTSS (DI), Z1
 	VFMADD231PS  (R8), Z1, Z0
-	ADDQ         BX, DX
-	ADDQ         SI, R8
+	ADDQ         DX, DI
+	ADDQ         BX, R8
 	DECQ         CX
-	JNE          loop2
+	JNE          loop3
 
-done3:
-	MOVQ    DI, AX
+done4:
+	MOVQ    SI, AX
 	VMOVUPS Z0, K1, (AX)
 	VZEROUPPER
 	RET
@@ -50,41 +48,40 @@ TEXT ·gemm1x1AVX512(SB), NOSPLIT, $0-8
 	MOVQ      t+0(FP), AX
 	MOVQ      (AX), CX
 	MOVQ      16(AX), DX
-	MOVQ      24(AX), BX
-	MOVQ      40(AX), SI
-	MOVQ      56(AX), DI
-	MOVQ      64(AX), R8
-	LEAQ      (DX)(DX*2), DX
-	MOVQ      8(AX), DX
+	MOVQ      24(AX), DX
+	MOVQ      40(AX), BX
+	MOVQ      56(AX), SI
+	MOVQ      64(AX), DI
+	MOVQ      8(AX), DI
 	MOVQ      32(AX), R8
 	KMOVW     72(AX), K1
 	KMOVW     74(AX), K2
 	CMPL      76(AX), $0x00
 	JE        fresh5
-	MOVQ      DI, AX
+	MOVQ      SI, AX
 	VMOVUPS.Z (AX), K1, Z0
 	VMOVUPS.Z 64(AX), K2, Z1
-	JMP       start8
+	JMP       start6
 
 fresh5:
 	VPSUBD Z0, Z0, Z0
 	VPSUBD Z1, Z1, Z1
 
-start8:
+start6:
 	TESTQ CX, CX
-	JE    done7
+	JE    done8
 
-loop6:
-	VBROADCASTSS (DX), Z2
+loop7:
+	VBROADCASTSS (DI), Z2
 	VFMADD231PS  (R8), Z2, Z0
 	VFMADD231PS  64(R8), Z2, Z1
-	ADDQ         BX, DX
-	ADDQ         SI, R8
+	ADDQ         DX, DI
+	ADDQ         BX, R8
 	DECQ         CX
-	JNE          loop6
+	JNE          loop7
 
-done7:
-	MOVQ    DI, AX
+done8:
+	MOVQ    SI, AX
 	VMOVUPS Z0, K1, (AX)
 	VMOVUPS Z1, K2, 64(AX)
 	VZEROUPPER
@@ -100,28 +97,26 @@ TEXT ·gemm2HalfAVX512(SB), NOSPLIT, $0-8
 	MOVQ      40(AX), SI
 	MOVQ      56(AX), DI
 	MOVQ      64(AX), R8
-	LEAQ      (DX)(DX*2), R9
 	MOVQ      8(AX), R9
 	MOVQ      32(AX), R10
 	KMOVW     72(AX), K1
-	KMOVW     74(AX), K2
 	CMPL      76(AX), $0x00
 	JE        fresh9
 	MOVQ      DI, AX
 	VMOVUPS.Z (AX), K1, Z0
 	ADDQ      R8, AX
 	VMOVUPS.Z (AX), K1, Z1
-	JMP       start12
+	JMP       start10
 
 fresh9:
 	VPSUBD Z0, Z0, Z0
 	VPSUBD Z1, Z1, Z1
 
-start12:
+start10:
 	TESTQ CX, CX
-	JE    done11
+	JE    done12
 
-loop10:
+loop11:
 	VMOVUPS      (R10), Z2
 	VBROADCASTSS (R9), Z3
 	VFMADD231PS  Z2, Z3, Z0
@@ -130,9 +125,9 @@ loop10:
 	ADDQ         BX, R9
 	ADDQ         SI, R10
 	DECQ         CX
-	JNE          loop10
+	JNE          loop11
 
-done11:
+done12:
 	MOVQ    DI, AX
 	VMOVUPS Z0, K1, (AX)
 	ADDQ    R8, AX
@@ -150,7 +145,6 @@ TEXT ·gemm2x1AVX512(SB), NOSPLIT, $0-8
 	MOVQ      40(AX), SI
 	MOVQ      56(AX), DI
 	MOVQ      64(AX), R8
-	LEAQ      (DX)(DX*2), R9
 	MOVQ      8(AX), R9
 	MOVQ      32(AX), R10
 	KMOVW     72(AX), K1
@@ -163,7 +157,7 @@ TEXT ·gemm2x1AVX512(SB), NOSPLIT, $0-8
 	ADDQ      R8, AX
 	VMOVUPS.Z (AX), K1, Z2
 	VMOVUPS.Z 64(AX), K2, Z3
-	JMP       start16
+	JMP       start14
 
 fresh13:
 	VPSUBD Z0, Z0, Z0
@@ -171,11 +165,11 @@ fresh13:
 	VPSUBD Z2, Z2, Z2
 	VPSUBD Z3, Z3, Z3
 
-start16:
+start14:
 	TESTQ CX, CX
-	JE    done15
+	JE    done16
 
-loop14:
+loop15:
 	VMOVUPS      (R10), Z4
 	VMOVUPS      64(R10), Z5
 	VBROADCASTSS (R9), Z6
@@ -187,9 +181,9 @@ loop14:
 	ADDQ         BX, R9
 	ADDQ         SI, R10
 	DECQ         CX
-	JNE          loop14
+	JNE          loop15
 
-done15:
+done16:
 	MOVQ    DI, AX
 	VMOVUPS Z0, K1, (AX)
 	VMOVUPS Z1, K2, 64(AX)
@@ -209,11 +203,9 @@ TEXT ·gemm3HalfAVX512(SB), NOSPLIT, $0-8
 	MOVQ      40(AX), SI
 	MOVQ      56(AX), DI
 	MOVQ      64(AX), R8
-	LEAQ      (DX)(DX*2), R9
 	MOVQ      8(AX), R9
 	MOVQ      32(AX), R10
 	KMOVW     72(AX), K1
-	KMOVW     74(AX), K2
 	CMPL      76(AX), $0x00
 	JE        fresh17
 	MOVQ      DI, AX
@@ -222,18 +214,18 @@ TEXT ·gemm3HalfAVX512(SB), NOSPLIT, $0-8
 	VMOVUPS.Z (AX), K1, Z1
 	ADDQ      R8, AX
 	VMOVUPS.Z (AX), K1, Z2
-	JMP       start20
+	JMP       start18
 
 fresh17:
 	VPSUBD Z0, Z0, Z0
 	VPSUBD Z1, Z1, Z1
 	VPSUBD Z2, Z2, Z2
 
-start20:
+start18:
 	TESTQ CX, CX
-	JE    done19
+	JE    done20
 
-loop18:
+loop19:
 	VMOVUPS      (R10), Z3
 	VBROADCASTSS (R9), Z4
 	VFMADD231PS  Z3, Z4, Z0
@@ -244,9 +236,9 @@ loop18:
 	ADDQ         BX, R9
 	ADDQ         SI, R10
 	DECQ         CX
-	JNE          loop18
+	JNE          loop19
 
-done19:
+done20:
 	MOVQ    DI, AX
 	VMOVUPS Z0, K1, (AX)
 	ADDQ    R8, AX
@@ -266,7 +258,6 @@ TEXT ·gemm3x1AVX512(SB), NOSPLIT, $0-8
 	MOVQ      40(AX), SI
 	MOVQ      56(AX), DI
 	MOVQ      64(AX), R8
-	LEAQ      (DX)(DX*2), R9
 	MOVQ      8(AX), R9
 	MOVQ      32(AX), R10
 	KMOVW     72(AX), K1
@@ -282,7 +273,7 @@ TEXT ·gemm3x1AVX512(SB), NOSPLIT, $0-8
 	ADDQ      R8, AX
 	VMOVUPS.Z (AX), K1, Z4
 	VMOVUPS.Z 64(AX), K2, Z5
-	JMP       start24
+	JMP       start22
 
 fresh21:
 	VPSUBD Z0, Z0, Z0
@@ -292,11 +283,11 @@ fresh21:
 	VPSUBD Z4, Z4, Z4
 	VPSUBD Z5, Z5, Z5
 
-start24:
+start22:
 	TESTQ CX, CX
-	JE    done23
+	JE    done24
 
-loop22:
+loop23:
 	VMOVUPS      (R10), Z6
 	VMOVUPS      64(R10), Z7
 	VBROADCASTSS (R9), Z8
@@ -311,9 +302,9 @@ loop22:
 	ADDQ         BX, R9
 	ADDQ         SI, R10
 	DECQ         CX
-	JNE          loop22
+	JNE          loop23
 
-done23:
+done24:
 	MOVQ    DI, AX
 	VMOVUPS Z0, K1, (AX)
 	VMOVUPS Z1, K2, 64(AX)
@@ -340,7 +331,6 @@ TEXT ·gemm4HalfAVX512(SB), NOSPLIT, $0-8
 	MOVQ       8(AX), R10
 	MOVQ       32(AX), R11
 	KMOVW      72(AX), K1
-	KMOVW      74(AX), K2
 	MOVQ       80(AX), R12
 	PREFETCHT0 (R12)
 	ADDQ       R8, R12
@@ -359,7 +349,7 @@ TEXT ·gemm4HalfAVX512(SB), NOSPLIT, $0-8
 	VMOVUPS.Z  (AX), K1, Z2
 	ADDQ       R8, AX
 	VMOVUPS.Z  (AX), K1, Z3
-	JMP        start28
+	JMP        start26
 
 fresh25:
 	VPSUBD Z0, Z0, Z0
@@ -367,11 +357,11 @@ fresh25:
 	VPSUBD Z2, Z2, Z2
 	VPSUBD Z3, Z3, Z3
 
-start28:
+start26:
 	TESTQ CX, CX
-	JE    done27
+	JE    done28
 
-loop26:
+loop27:
 	VMOVUPS      (R11), Z4
 	PREFETCHT0   (R10)(BX*8)
 	VBROADCASTSS (R10), Z5
@@ -385,9 +375,9 @@ loop26:
 	ADDQ         BX, R10
 	ADDQ         SI, R11
 	DECQ         CX
-	JNE          loop26
+	JNE          loop27
 
-done27:
+done28:
 	MOVQ    DI, AX
 	VMOVUPS Z0, K1, (AX)
 	ADDQ    R8, AX
@@ -440,7 +430,7 @@ TEXT ·gemm4x1AVX512(SB), NOSPLIT, $0-8
 	ADDQ       R8, AX
 	VMOVUPS.Z  (AX), K1, Z6
 	VMOVUPS.Z  64(AX), K2, Z7
-	JMP        start32
+	JMP        start30
 
 fresh29:
 	VPSUBD Z0, Z0, Z0
@@ -452,11 +442,11 @@ fresh29:
 	VPSUBD Z6, Z6, Z6
 	VPSUBD Z7, Z7, Z7
 
-start32:
+start30:
 	TESTQ CX, CX
-	JE    done31
+	JE    done32
 
-loop30:
+loop31:
 	VMOVUPS      (R11), Z8
 	VMOVUPS      64(R11), Z9
 	PREFETCHT0   (R10)(BX*8)
@@ -475,9 +465,9 @@ loop30:
 	ADDQ         BX, R10
 	ADDQ         SI, R11
 	DECQ         CX
-	JNE          loop30
+	JNE          loop31
 
-done31:
+done32:
 	MOVQ    DI, AX
 	VMOVUPS Z0, K1, (AX)
 	VMOVUPS Z1, K2, 64(AX)
@@ -507,7 +497,6 @@ TEXT ·gemm5HalfAVX512(SB), NOSPLIT, $0-8
 	MOVQ       8(AX), R10
 	MOVQ       32(AX), R11
 	KMOVW      72(AX), K1
-	KMOVW      74(AX), K2
 	MOVQ       80(AX), R12
 	PREFETCHT0 (R12)
 	ADDQ       R8, R12
@@ -530,7 +519,7 @@ TEXT ·gemm5HalfAVX512(SB), NOSPLIT, $0-8
 	VMOVUPS.Z  (AX), K1, Z3
 	ADDQ       R8, AX
 	VMOVUPS.Z  (AX), K1, Z4
-	JMP        start36
+	JMP        start34
 
 fresh33:
 	VPSUBD Z0, Z0, Z0
@@ -539,11 +528,11 @@ fresh33:
 	VPSUBD Z3, Z3, Z3
 	VPSUBD Z4, Z4, Z4
 
-start36:
+start34:
 	TESTQ CX, CX
-	JE    done35
+	JE    done36
 
-loop34:
+loop35:
 	VMOVUPS      (R11), Z5
 	PREFETCHT0   (R10)(BX*8)
 	VBROADCASTSS (R10), Z6
@@ -559,9 +548,9 @@ loop34:
 	ADDQ         BX, R10
 	ADDQ         SI, R11
 	DECQ         CX
-	JNE          loop34
+	JNE          loop35
 
-done35:
+done36:
 	MOVQ    DI, AX
 	VMOVUPS Z0, K1, (AX)
 	ADDQ    R8, AX
@@ -622,7 +611,7 @@ TEXT ·gemm5x1AVX512(SB), NOSPLIT, $0-8
 	ADDQ       R8, AX
 	VMOVUPS.Z  (AX), K1, Z8
 	VMOVUPS.Z  64(AX), K2, Z9
-	JMP        start40
+	JMP        start38
 
 fresh37:
 	VPSUBD Z0, Z0, Z0
@@ -636,11 +625,11 @@ fresh37:
 	VPSUBD Z8, Z8, Z8
 	VPSUBD Z9, Z9, Z9
 
-start40:
+start38:
 	TESTQ CX, CX
-	JE    done39
+	JE    done40
 
-loop38:
+loop39:
 	VMOVUPS      (R11), Z10
 	VMOVUPS      64(R11), Z11
 	PREFETCHT0   (R10)(BX*8)
@@ -662,9 +651,9 @@ loop38:
 	ADDQ         BX, R10
 	ADDQ         SI, R11
 	DECQ         CX
-	JNE          loop38
+	JNE          loop39
 
-done39:
+done40:
 	MOVQ    DI, AX
 	VMOVUPS Z0, K1, (AX)
 	VMOVUPS Z1, K2, 64(AX)
@@ -699,7 +688,6 @@ TEXT ·gemm6HalfAVX512(SB), NOSPLIT, $0-8
 	ADDQ       DX, R11
 	MOVQ       32(AX), R12
 	KMOVW      72(AX), K1
-	KMOVW      74(AX), K2
 	MOVQ       80(AX), R13
 	PREFETCHT0 (R13)
 	ADDQ       R8, R13
@@ -726,7 +714,7 @@ TEXT ·gemm6HalfAVX512(SB), NOSPLIT, $0-8
 	VMOVUPS.Z  (AX), K1, Z4
 	ADDQ       R8, AX
 	VMOVUPS.Z  (AX), K1, Z5
-	JMP        start44
+	JMP        start42
 
 fresh41:
 	VPSUBD Z0, Z0, Z0
@@ -736,11 +724,11 @@ fresh41:
 	VPSUBD Z4, Z4, Z4
 	VPSUBD Z5, Z5, Z5
 
-start44:
+start42:
 	TESTQ CX, CX
-	JE    done43
+	JE    done44
 
-loop42:
+loop43:
 	VMOVUPS      (R12), Z6
 	PREFETCHT0   (R10)(BX*8)
 	VBROADCASTSS (R10), Z7
@@ -759,9 +747,9 @@ loop42:
 	ADDQ         BX, R11
 	ADDQ         SI, R12
 	DECQ         CX
-	JNE          loop42
+	JNE          loop43
 
-done43:
+done44:
 	MOVQ    DI, AX
 	VMOVUPS Z0, K1, (AX)
 	ADDQ    R8, AX
@@ -832,7 +820,7 @@ TEXT ·gemm6x1AVX512(SB), NOSPLIT, $0-8
 	ADDQ       R8, AX
 	VMOVUPS.Z  (AX), K1, Z10
 	VMOVUPS.Z  64(AX), K2, Z11
-	JMP        start48
+	JMP        start46
 
 fresh45:
 	VPSUBD Z0, Z0, Z0
@@ -848,11 +836,11 @@ fresh45:
 	VPSUBD Z10, Z10, Z10
 	VPSUBD Z11, Z11, Z11
 
-start48:
+start46:
 	TESTQ CX, CX
-	JE    done47
+	JE    done48
 
-loop46:
+loop47:
 	VMOVUPS      (R12), Z12
 	VMOVUPS      64(R12), Z13
 	PREFETCHT0   (R10)(BX*8)
@@ -878,9 +866,9 @@ loop46:
 	ADDQ         BX, R11
 	ADDQ         SI, R12
 	DECQ         CX
-	JNE          loop46
+	JNE          loop47
 
-done47:
+done48:
 	MOVQ    DI, AX
 	VMOVUPS Z0, K1, (AX)
 	VMOVUPS Z1, K2, 64(AX)
@@ -918,7 +906,6 @@ TEXT ·gemm7HalfAVX512(SB), NOSPLIT, $0-8
 	ADDQ       DX, R11
 	MOVQ       32(AX), R12
 	KMOVW      72(AX), K1
-	KMOVW      74(AX), K2
 	MOVQ       80(AX), R13
 	PREFETCHT0 (R13)
 	ADDQ       R8, R13
@@ -949,7 +936,7 @@ TEXT ·gemm7HalfAVX512(SB), NOSPLIT, $0-8
 	VMOVUPS.Z  (AX), K1, Z5
 	ADDQ       R8, AX
 	VMOVUPS.Z  (AX), K1, Z6
-	JMP        start52
+	JMP        start50
 
 fresh49:
 	VPSUBD Z0, Z0, Z0
@@ -960,11 +947,11 @@ fresh49:
 	VPSUBD Z5, Z5, Z5
 	VPSUBD Z6, Z6, Z6
 
-start52:
+start50:
 	TESTQ CX, CX
-	JE    done51
+	JE    done52
 
-loop50:
+loop51:
 	VMOVUPS      (R12), Z7
 	PREFETCHT0   (R10)(BX*8)
 	VBROADCASTSS (R10), Z8
@@ -985,9 +972,9 @@ loop50:
 	ADDQ         BX, R11
 	ADDQ         SI, R12
 	DECQ         CX
-	JNE          loop50
+	JNE          loop51
 
-done51:
+done52:
 	MOVQ    DI, AX
 	VMOVUPS Z0, K1, (AX)
 	ADDQ    R8, AX
@@ -1066,7 +1053,7 @@ TEXT ·gemm7x1AVX512(SB), NOSPLIT, $0-8
 	ADDQ       R8, AX
 	VMOVUPS.Z  (AX), K1, Z12
 	VMOVUPS.Z  64(AX), K2, Z13
-	JMP        start56
+	JMP        start54
 
 fresh53:
 	VPSUBD Z0, Z0, Z0
@@ -1084,11 +1071,11 @@ fresh53:
 	VPSUBD Z12, Z12, Z12
 	VPSUBD Z13, Z13, Z13
 
-start56:
+start54:
 	TESTQ CX, CX
-	JE    done55
+	JE    done56
 
-loop54:
+loop55:
 	VMOVUPS      (R12), Z14
 	VMOVUPS      64(R12), Z15
 	PREFETCHT0   (R10)(BX*8)
@@ -1117,9 +1104,9 @@ loop54:
 	ADDQ         BX, R11
 	ADDQ         SI, R12
 	DECQ         CX
-	JNE          loop54
+	JNE          loop55
 
-done55:
+done56:
 	MOVQ    DI, AX
 	VMOVUPS Z0, K1, (AX)
 	VMOVUPS Z1, K2, 64(AX)
@@ -1160,7 +1147,6 @@ TEXT ·gemm8HalfAVX512(SB), NOSPLIT, $0-8
 	ADDQ       DX, R11
 	MOVQ       32(AX), R12
 	KMOVW      72(AX), K1
-	KMOVW      74(AX), K2
 	MOVQ       80(AX), R13
 	PREFETCHT0 (R13)
 	ADDQ       R8, R13
@@ -1195,7 +1181,7 @@ TEXT ·gemm8HalfAVX512(SB), NOSPLIT, $0-8
 	VMOVUPS.Z  (AX), K1, Z6
 	ADDQ       R8, AX
 	VMOVUPS.Z  (AX), K1, Z7
-	JMP        start60
+	JMP        start58
 
 fresh57:
 	VPSUBD Z0, Z0, Z0
@@ -1207,11 +1193,11 @@ fresh57:
 	VPSUBD Z6, Z6, Z6
 	VPSUBD Z7, Z7, Z7
 
-start60:
+start58:
 	TESTQ CX, CX
-	JE    done59
+	JE    done60
 
-loop58:
+loop59:
 	VMOVUPS      (R12), Z8
 	PREFETCHT0   (R10)(BX*8)
 	VBROADCASTSS (R10), Z9
@@ -1234,9 +1220,9 @@ loop58:
 	ADDQ         BX, R11
 	ADDQ         SI, R12
 	DECQ         CX
-	JNE          loop58
+	JNE          loop59
 
-done59:
+done60:
 	MOVQ    DI, AX
 	VMOVUPS Z0, K1, (AX)
 	ADDQ    R8, AX
@@ -1323,7 +1309,7 @@ TEXT ·gemm8x1AVX512(SB), NOSPLIT, $0-8
 	ADDQ       R8, AX
 	VMOVUPS.Z  (AX), K1, Z14
 	VMOVUPS.Z  64(AX), K2, Z15
-	JMP        start64
+	JMP        start62
 
 fresh61:
 	VPSUBD Z0, Z0, Z0
@@ -1343,11 +1329,11 @@ fresh61:
 	VPSUBD Z14, Z14, Z14
 	VPSUBD Z15, Z15, Z15
 
-start64:
+start62:
 	TESTQ CX, CX
-	JE    done63
+	JE    done64
 
-loop62:
+loop63:
 	VMOVUPS      (R12), Z16
 	VMOVUPS      64(R12), Z17
 	PREFETCHT0   (R10)(BX*8)
@@ -1379,9 +1365,9 @@ loop62:
 	ADDQ         BX, R11
 	ADDQ         SI, R12
 	DECQ         CX
-	JNE          loop62
+	JNE          loop63
 
-done63:
+done64:
 	MOVQ    DI, AX
 	VMOVUPS Z0, K1, (AX)
 	VMOVUPS Z1, K2, 64(AX)
@@ -1425,7 +1411,6 @@ TEXT ·gemm9HalfAVX512(SB), NOSPLIT, $0-8
 	ADDQ       DX, R11
 	MOVQ       32(AX), R12
 	KMOVW      72(AX), K1
-	KMOVW      74(AX), K2
 	MOVQ       80(AX), R13
 	PREFETCHT0 (R13)
 	ADDQ       R8, R13
@@ -1464,7 +1449,7 @@ TEXT ·gemm9HalfAVX512(SB), NOSPLIT, $0-8
 	VMOVUPS.Z  (AX), K1, Z7
 	ADDQ       R8, AX
 	VMOVUPS.Z  (AX), K1, Z8
-	JMP        start68
+	JMP        start66
 
 fresh65:
 	VPSUBD Z0, Z0, Z0
@@ -1477,11 +1462,11 @@ fresh65:
 	VPSUBD Z7, Z7, Z7
 	VPSUBD Z8, Z8, Z8
 
-start68:
+start66:
 	TESTQ CX, CX
-	JE    done67
+	JE    done68
 
-loop66:
+loop67:
 	VMOVUPS      (R12), Z9
 	PREFETCHT0   (R10)(BX*8)
 	VBROADCASTSS (R10), Z10
@@ -1506,9 +1491,9 @@ loop66:
 	ADDQ         BX, R11
 	ADDQ         SI, R12
 	DECQ         CX
-	JNE          loop66
+	JNE          loop67
 
-done67:
+done68:
 	MOVQ    DI, AX
 	VMOVUPS Z0, K1, (AX)
 	ADDQ    R8, AX
@@ -1603,7 +1588,7 @@ TEXT ·gemm9x1AVX512(SB), NOSPLIT, $0-8
 	ADDQ       R8, AX
 	VMOVUPS.Z  (AX), K1, Z16
 	VMOVUPS.Z  64(AX), K2, Z17
-	JMP        start72
+	JMP        start70
 
 fresh69:
 	VPSUBD Z0, Z0, Z0
@@ -1625,11 +1610,11 @@ fresh69:
 	VPSUBD Z16, Z16, Z16
 	VPSUBD Z17, Z17, Z17
 
-start72:
+start70:
 	TESTQ CX, CX
-	JE    done71
+	JE    done72
 
-loop70:
+loop71:
 	VMOVUPS      (R12), Z18
 	VMOVUPS      64(R12), Z19
 	PREFETCHT0   (R10)(BX*8)
@@ -1664,9 +1649,9 @@ loop70:
 	ADDQ         BX, R11
 	ADDQ         SI, R12
 	DECQ         CX
-	JNE          loop70
+	JNE          loop71
 
-done71:
+done72:
 	MOVQ    DI, AX
 	VMOVUPS Z0, K1, (AX)
 	VMOVUPS Z1, K2, 64(AX)
@@ -1713,7 +1698,6 @@ TEXT ·gemm10HalfAVX512(SB), NOSPLIT, $0-8
 	ADDQ       DX, R11
 	MOVQ       32(AX), R12
 	KMOVW      72(AX), K1
-	KMOVW      74(AX), K2
 	MOVQ       80(AX), R13
 	PREFETCHT0 (R13)
 	ADDQ       R8, R13
@@ -1756,7 +1740,7 @@ TEXT ·gemm10HalfAVX512(SB), NOSPLIT, $0-8
 	VMOVUPS.Z  (AX), K1, Z8
 	ADDQ       R8, AX
 	VMOVUPS.Z  (AX), K1, Z9
-	JMP        start76
+	JMP        start74
 
 fresh73:
 	VPSUBD Z0, Z0, Z0
@@ -1770,11 +1754,11 @@ fresh73:
 	VPSUBD Z8, Z8, Z8
 	VPSUBD Z9, Z9, Z9
 
-start76:
+start74:
 	TESTQ CX, CX
-	JE    done75
+	JE    done76
 
-loop74:
+loop75:
 	VMOVUPS      (R12), Z10
 	PREFETCHT0   (R10)(BX*8)
 	VBROADCASTSS (R10), Z11
@@ -1801,9 +1785,9 @@ loop74:
 	ADDQ         BX, R11
 	ADDQ         SI, R12
 	DECQ         CX
-	JNE          loop74
+	JNE          loop75
 
-done75:
+done76:
 	MOVQ    DI, AX
 	VMOVUPS Z0, K1, (AX)
 	ADDQ    R8, AX
@@ -1906,7 +1890,7 @@ TEXT ·gemm10x1AVX512(SB), NOSPLIT, $0-8
 	ADDQ       R8, AX
 	VMOVUPS.Z  (AX), K1, Z18
 	VMOVUPS.Z  64(AX), K2, Z19
-	JMP        start80
+	JMP        start78
 
 fresh77:
 	VPSUBD Z0, Z0, Z0
@@ -1930,11 +1914,11 @@ fresh77:
 	VPSUBD Z18, Z18, Z18
 	VPSUBD Z19, Z19, Z19
 
-start80:
+start78:
 	TESTQ CX, CX
-	JE    done79
+	JE    done80
 
-loop78:
+loop79:
 	VMOVUPS      (R12), Z20
 	VMOVUPS      64(R12), Z21
 	PREFETCHT0   (R10)(BX*8)
@@ -1972,9 +1956,9 @@ loop78:
 	ADDQ         BX, R11
 	ADDQ         SI, R12
 	DECQ         CX
-	JNE          loop78
+	JNE          loop79
 
-done79:
+done80:
 	MOVQ    DI, AX
 	VMOVUPS Z0, K1, (AX)
 	VMOVUPS Z1, K2, 64(AX)
@@ -2026,7 +2010,6 @@ TEXT ·gemm11HalfAVX512(SB), NOSPLIT, $0-8
 	ADDQ       DX, R12
 	MOVQ       32(AX), R13
 	KMOVW      72(AX), K1
-	KMOVW      74(AX), K2
 	MOVQ       80(AX), R14
 	PREFETCHT0 (R14)
 	ADDQ       R8, R14
@@ -2073,7 +2056,7 @@ TEXT ·gemm11HalfAVX512(SB), NOSPLIT, $0-8
 	VMOVUPS.Z  (AX), K1, Z9
 	ADDQ       R8, AX
 	VMOVUPS.Z  (AX), K1, Z10
-	JMP        start84
+	JMP        start82
 
 fresh81:
 	VPSUBD Z0, Z0, Z0
@@ -2088,11 +2071,11 @@ fresh81:
 	VPSUBD Z9, Z9, Z9
 	VPSUBD Z10, Z10, Z10
 
-start84:
+start82:
 	TESTQ CX, CX
-	JE    done83
+	JE    done84
 
-loop82:
+loop83:
 	VMOVUPS      (R13), Z11
 	PREFETCHT0   (R10)(BX*8)
 	VBROADCASTSS (R10), Z12
@@ -2122,9 +2105,9 @@ loop82:
 	ADDQ         BX, R12
 	ADDQ         SI, R13
 	DECQ         CX
-	JNE          loop82
+	JNE          loop83
 
-done83:
+done84:
 	MOVQ    DI, AX
 	VMOVUPS Z0, K1, (AX)
 	ADDQ    R8, AX
@@ -2237,7 +2220,7 @@ TEXT ·gemm11x1AVX512(SB), NOSPLIT, $0-8
 	ADDQ       R8, AX
 	VMOVUPS.Z  (AX), K1, Z20
 	VMOVUPS.Z  64(AX), K2, Z21
-	JMP        start88
+	JMP        start86
 
 fresh85:
 	VPSUBD Z0, Z0, Z0
@@ -2263,11 +2246,11 @@ fresh85:
 	VPSUBD Z20, Z20, Z20
 	VPSUBD Z21, Z21, Z21
 
-start88:
+start86:
 	TESTQ CX, CX
-	JE    done87
+	JE    done88
 
-loop86:
+loop87:
 	VMOVUPS      (R13), Z22
 	VMOVUPS      64(R13), Z23
 	PREFETCHT0   (R10)(BX*8)
@@ -2309,9 +2292,9 @@ loop86:
 	ADDQ         BX, R12
 	ADDQ         SI, R13
 	DECQ         CX
-	JNE          loop86
+	JNE          loop87
 
-done87:
+done88:
 	MOVQ    DI, AX
 	VMOVUPS Z0, K1, (AX)
 	VMOVUPS Z1, K2, 64(AX)
@@ -2366,7 +2349,6 @@ TEXT ·gemm12HalfAVX512(SB), NOSPLIT, $0-8
 	ADDQ       DX, R12
 	MOVQ       32(AX), R13
 	KMOVW      72(AX), K1
-	KMOVW      74(AX), K2
 	MOVQ       80(AX), R14
 	PREFETCHT0 (R14)
 	ADDQ       R8, R14
@@ -2417,7 +2399,7 @@ TEXT ·gemm12HalfAVX512(SB), NOSPLIT, $0-8
 	VMOVUPS.Z  (AX), K1, Z10
 	ADDQ       R8, AX
 	VMOVUPS.Z  (AX), K1, Z11
-	JMP        start92
+	JMP        start90
 
 fresh89:
 	VPSUBD Z0, Z0, Z0
@@ -2433,11 +2415,11 @@ fresh89:
 	VPSUBD Z10, Z10, Z10
 	VPSUBD Z11, Z11, Z11
 
-start92:
+start90:
 	TESTQ CX, CX
-	JE    done91
+	JE    done92
 
-loop90:
+loop91:
 	VMOVUPS      (R13), Z12
 	PREFETCHT0   (R10)(BX*8)
 	VBROADCASTSS (R10), Z13
@@ -2469,9 +2451,9 @@ loop90:
 	ADDQ         BX, R12
 	ADDQ         SI, R13
 	DECQ         CX
-	JNE          loop90
+	JNE          loop91
 
-done91:
+done92:
 	MOVQ    DI, AX
 	VMOVUPS Z0, K1, (AX)
 	ADDQ    R8, AX
@@ -2592,7 +2574,7 @@ TEXT ·gemm12x1AVX512(SB), NOSPLIT, $0-8
 	ADDQ       R8, AX
 	VMOVUPS.Z  (AX), K1, Z22
 	VMOVUPS.Z  64(AX), K2, Z23
-	JMP        start96
+	JMP        start94
 
 fresh93:
 	VPSUBD Z0, Z0, Z0
@@ -2620,11 +2602,11 @@ fresh93:
 	VPSUBD Z22, Z22, Z22
 	VPSUBD Z23, Z23, Z23
 
-start96:
+start94:
 	TESTQ CX, CX
-	JE    done95
+	JE    done96
 
-loop94:
+loop95:
 	VMOVUPS      (R13), Z24
 	VMOVUPS      64(R13), Z25
 	PREFETCHT0   (R10)(BX*8)
@@ -2669,9 +2651,9 @@ loop94:
 	ADDQ         BX, R12
 	ADDQ         SI, R13
 	DECQ         CX
-	JNE          loop94
+	JNE          loop95
 
-done95:
+done96:
 	MOVQ    DI, AX
 	VMOVUPS Z0, K1, (AX)
 	VMOVUPS Z1, K2, 64(AX)
@@ -2729,7 +2711,6 @@ TEXT ·gemm13HalfAVX512(SB), NOSPLIT, $0-8
 	ADDQ       DX, R12
 	MOVQ       32(AX), R13
 	KMOVW      72(AX), K1
-	KMOVW      74(AX), K2
 	MOVQ       80(AX), R14
 	PREFETCHT0 (R14)
 	ADDQ       R8, R14
@@ -2784,7 +2765,7 @@ TEXT ·gemm13HalfAVX512(SB), NOSPLIT, $0-8
 	VMOVUPS.Z  (AX), K1, Z11
 	ADDQ       R8, AX
 	VMOVUPS.Z  (AX), K1, Z12
-	JMP        start100
+	JMP        start98
 
 fresh97:
 	VPSUBD Z0, Z0, Z0
@@ -2801,11 +2782,11 @@ fresh97:
 	VPSUBD Z11, Z11, Z11
 	VPSUBD Z12, Z12, Z12
 
-start100:
+start98:
 	TESTQ CX, CX
-	JE    done99
+	JE    done100
 
-loop98:
+loop99:
 	VMOVUPS      (R13), Z13
 	PREFETCHT0   (R10)(BX*8)
 	VBROADCASTSS (R10), Z14
@@ -2839,9 +2820,9 @@ loop98:
 	ADDQ         BX, R12
 	ADDQ         SI, R13
 	DECQ         CX
-	JNE          loop98
+	JNE          loop99
 
-done99:
+done100:
 	MOVQ    DI, AX
 	VMOVUPS Z0, K1, (AX)
 	ADDQ    R8, AX
@@ -2970,7 +2951,7 @@ TEXT ·gemm13x1AVX512(SB), NOSPLIT, $0-8
 	ADDQ       R8, AX
 	VMOVUPS.Z  (AX), K1, Z24
 	VMOVUPS.Z  64(AX), K2, Z25
-	JMP        start104
+	JMP        start102
 
 fresh101:
 	VPSUBD Z0, Z0, Z0
@@ -3000,11 +2981,11 @@ fresh101:
 	VPSUBD Z24, Z24, Z24
 	VPSUBD Z25, Z25, Z25
 
-start104:
+start102:
 	TESTQ CX, CX
-	JE    done103
+	JE    done104
 
-loop102:
+loop103:
 	VMOVUPS      (R13), Z26
 	VMOVUPS      64(R13), Z27
 	PREFETCHT0   (R10)(BX*8)
@@ -3052,9 +3033,9 @@ loop102:
 	ADDQ         BX, R12
 	ADDQ         SI, R13
 	DECQ         CX
-	JNE          loop102
+	JNE          loop103
 
-done103:
+done104:
 	MOVQ    DI, AX
 	VMOVUPS Z0, K1, (AX)
 	VMOVUPS Z1, K2, 64(AX)
@@ -3115,7 +3096,6 @@ TEXT ·gemm14HalfAVX512(SB), NOSPLIT, $0-8
 	ADDQ       DX, R12
 	MOVQ       32(AX), R13
 	KMOVW      72(AX), K1
-	KMOVW      74(AX), K2
 	MOVQ       80(AX), R14
 	PREFETCHT0 (R14)
 	ADDQ       R8, R14
@@ -3174,7 +3154,7 @@ TEXT ·gemm14HalfAVX512(SB), NOSPLIT, $0-8
 	VMOVUPS.Z  (AX), K1, Z12
 	ADDQ       R8, AX
 	VMOVUPS.Z  (AX), K1, Z13
-	JMP        start108
+	JMP        start106
 
 fresh105:
 	VPSUBD Z0, Z0, Z0
@@ -3192,11 +3172,11 @@ fresh105:
 	VPSUBD Z12, Z12, Z12
 	VPSUBD Z13, Z13, Z13
 
-start108:
+start106:
 	TESTQ CX, CX
-	JE    done107
+	JE    done108
 
-loop106:
+loop107:
 	VMOVUPS      (R13), Z14
 	PREFETCHT0   (R10)(BX*8)
 	VBROADCASTSS (R10), Z15
@@ -3232,9 +3212,9 @@ loop106:
 	ADDQ         BX, R12
 	ADDQ         SI, R13
 	DECQ         CX
-	JNE          loop106
+	JNE          loop107
 
-done107:
+done108:
 	MOVQ    DI, AX
 	VMOVUPS Z0, K1, (AX)
 	ADDQ    R8, AX
@@ -3371,7 +3351,7 @@ TEXT ·gemm14x1AVX512(SB), NOSPLIT, $0-8
 	ADDQ       R8, AX
 	VMOVUPS.Z  (AX), K1, Z26
 	VMOVUPS.Z  64(AX), K2, Z27
-	JMP        start112
+	JMP        start110
 
 fresh109:
 	VPSUBD Z0, Z0, Z0
@@ -3403,11 +3383,11 @@ fresh109:
 	VPSUBD Z26, Z26, Z26
 	VPSUBD Z27, Z27, Z27
 
-start112:
+start110:
 	TESTQ CX, CX
-	JE    done111
+	JE    done112
 
-loop110:
+loop111:
 	VMOVUPS      (R13), Z28
 	VMOVUPS      64(R13), Z29
 	PREFETCHT0   (R10)(BX*8)
@@ -3458,9 +3438,9 @@ loop110:
 	ADDQ         BX, R12
 	ADDQ         SI, R13
 	DECQ         CX
-	JNE          loop110
+	JNE          loop111
 
-done111:
+done112:
 	MOVQ    DI, AX
 	VMOVUPS Z0, K1, (AX)
 	VMOVUPS Z1, K2, 64(AX)
@@ -3512,12 +3492,11 @@ TEXT ·gemm1x4AVX512(SB), NOSPLIT, $0-8
 	MOVQ    t+0(FP), AX
 	MOVQ    (AX), CX
 	MOVQ    16(AX), DX
-	MOVQ    24(AX), BX
-	MOVQ    40(AX), SI
-	MOVQ    56(AX), DI
-	MOVQ    64(AX), R8
-	LEAQ    (DX)(DX*2), DX
-	MOVQ    8(AX), DX
+	MOVQ    24(AX), DX
+	MOVQ    40(AX), BX
+	MOVQ    56(AX), SI
+	MOVQ    64(AX), DI
+	MOVQ    8(AX), DI
 	MOVQ    32(AX), R8
 	MOVQ    48(AX), R9
 	LEAQ    (R8)(R9*1), R10
@@ -3525,7 +3504,7 @@ TEXT ·gemm1x4AVX512(SB), NOSPLIT, $0-8
 	LEAQ    (R11)(R9*1), R9
 	CMPL    76(AX), $0x00
 	JE      fresh113
-	MOVQ    DI, AX
+	MOVQ    SI, AX
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
 	VMOVUPS 128(AX), Z2
@@ -3534,7 +3513,7 @@ TEXT ·gemm1x4AVX512(SB), NOSPLIT, $0-8
 	VMOVUPS 320(AX), Z5
 	VMOVUPS 384(AX), Z6
 	VMOVUPS 448(AX), Z7
-	JMP     start116
+	JMP     start114
 
 fresh113:
 	VPSUBD Z0, Z0, Z0
@@ -3546,12 +3525,12 @@ fresh113:
 	VPSUBD Z6, Z6, Z6
 	VPSUBD Z7, Z7, Z7
 
-start116:
+start114:
 	TESTQ CX, CX
-	JE    done115
+	JE    done116
 
-loop114:
-	VBROADCASTSS (DX), Z8
+loop115:
+	VBROADCASTSS (DI), Z8
 	VFMADD231PS  (R8), Z8, Z0
 	VFMADD231PS  64(R8), Z8, Z1
 	VFMADD231PS  (R10), Z8, Z2
@@ -3560,16 +3539,16 @@ loop114:
 	VFMADD231PS  64(R11), Z8, Z5
 	VFMADD231PS  (R9), Z8, Z6
 	VFMADD231PS  64(R9), Z8, Z7
-	ADDQ         BX, DX
-	ADDQ         SI, R8
-	ADDQ         SI, R10
-	ADDQ         SI, R11
-	ADDQ         SI, R9
+	ADDQ         DX, DI
+	ADDQ         BX, R8
+	ADDQ         BX, R10
+	ADDQ         BX, R11
+	ADDQ         BX, R9
 	DECQ         CX
-	JNE          loop114
+	JNE          loop115
 
-done115:
-	MOVQ    DI, AX
+done116:
+	MOVQ    SI, AX
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)
 	VMOVUPS Z2, 128(AX)
@@ -3591,7 +3570,6 @@ TEXT ·gemm2x2AVX512(SB), NOSPLIT, $0-8
 	MOVQ    40(AX), SI
 	MOVQ    56(AX), DI
 	MOVQ    64(AX), R8
-	LEAQ    (DX)(DX*2), R9
 	MOVQ    8(AX), R9
 	MOVQ    32(AX), R10
 	MOVQ    48(AX), R11
@@ -3608,7 +3586,7 @@ TEXT ·gemm2x2AVX512(SB), NOSPLIT, $0-8
 	VMOVUPS 64(AX), Z5
 	VMOVUPS 128(AX), Z6
 	VMOVUPS 192(AX), Z7
-	JMP     start120
+	JMP     start118
 
 fresh117:
 	VPSUBD Z0, Z0, Z0
@@ -3620,11 +3598,11 @@ fresh117:
 	VPSUBD Z6, Z6, Z6
 	VPSUBD Z7, Z7, Z7
 
-start120:
+start118:
 	TESTQ CX, CX
-	JE    done119
+	JE    done120
 
-loop118:
+loop119:
 	VMOVUPS      (R10), Z8
 	VMOVUPS      64(R10), Z9
 	VMOVUPS      (R11), Z10
@@ -3643,9 +3621,9 @@ loop118:
 	ADDQ         SI, R10
 	ADDQ         SI, R11
 	DECQ         CX
-	JNE          loop118
+	JNE          loop119
 
-done119:
+done120:
 	MOVQ    DI, AX
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)
@@ -3669,7 +3647,6 @@ TEXT ·gemm3x2AVX512(SB), NOSPLIT, $0-8
 	MOVQ    40(AX), SI
 	MOVQ    56(AX), DI
 	MOVQ    64(AX), R8
-	LEAQ    (DX)(DX*2), R9
 	MOVQ    8(AX), R9
 	MOVQ    32(AX), R10
 	MOVQ    48(AX), R11
@@ -3691,7 +3668,7 @@ TEXT ·gemm3x2AVX512(SB), NOSPLIT, $0-8
 	VMOVUPS 64(AX), Z9
 	VMOVUPS 128(AX), Z10
 	VMOVUPS 192(AX), Z11
-	JMP     start124
+	JMP     start122
 
 fresh121:
 	VPSUBD Z0, Z0, Z0
@@ -3707,11 +3684,11 @@ fresh121:
 	VPSUBD Z10, Z10, Z10
 	VPSUBD Z11, Z11, Z11
 
-start124:
+start122:
 	TESTQ CX, CX
-	JE    done123
+	JE    done124
 
-loop122:
+loop123:
 	VMOVUPS      (R10), Z12
 	VMOVUPS      64(R10), Z13
 	VMOVUPS      (R11), Z14
@@ -3735,9 +3712,9 @@ loop122:
 	ADDQ         SI, R10
 	ADDQ         SI, R11
 	DECQ         CX
-	JNE          loop122
+	JNE          loop123
 
-done123:
+done124:
 	MOVQ    DI, AX
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)

@@ -87,7 +87,8 @@ func maxTwin(x []float32) float32 {
 
 // SoftmaxRow writes softmax(scale·src + bias) over the first n elements of a
 // row to dst, and zeros after them. bias is nil or at least n long; −Inf
-// forbids an element. A row where everything is forbidden becomes zeros, not
+// forbids an element, and one that is less than the largest by more than 64 gets
+// 0, its share being below 1.6e−28. A row where everything is forbidden becomes zeros, not
 // NaN; a NaN or +Inf makes the whole row NaN. dst may be src.
 func SoftmaxRow(dst, src []float32, n int, scale float32, bias []float32) {
 	dst = dst[:len(src)]
@@ -132,7 +133,7 @@ func scaleBiasMax(dst, src, bias []float32, scale float32) float32 {
 	return maxTwin(dst)
 }
 
-// expShift replaces x by e^(x−m) and returns the sum.
+// expShift replaces x by e^(x−m), 0 below shareFloor, and returns the sum.
 func expShift(x []float32, m float32) float32 {
 	n := len(x)
 	if n == 0 {
@@ -146,7 +147,7 @@ func expShift(x []float32, m float32) float32 {
 	}
 	var l lanes
 	for i, v := range x {
-		x[i] = expTwin(v - m)
+		x[i] = shareTwin(v - m)
 		l[i&15] += x[i]
 	}
 	return l.fold()
@@ -189,7 +190,7 @@ func LogSumExp(x []float32) float32 {
 	default:
 		var l lanes
 		for i, v := range x {
-			l[i&15] += expTwin(v - m)
+			l[i&15] += shareTwin(v - m)
 		}
 		s = l.fold()
 	}

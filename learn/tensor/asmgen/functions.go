@@ -39,6 +39,13 @@ func (l *loop) exp(x V) V {
 	return p
 }
 
+// share is e^x, and 0 where x < shareFloor. It keeps x.
+func (l *loop) share(x V) V {
+	t := l.with(shareFloor)
+	l.op(l.VMAXPS, x, t, t) // the second operand, x, where it is NaN
+	return l.choose(cmpLess, x, l.k(shareFloor), l.zeros(), l.exp(t))
+}
+
 // sigmoid is 1/(1+e^−x).
 func (l *loop) sigmoid(x V) V {
 	e := l.v()
@@ -126,6 +133,8 @@ const (
 	minusInf = 0xff800000
 	quietNaN = 0x7fc00000
 	cmpEqual = 0x00
+
+	shareFloor = -64
 
 	expMagic = 12582912 // 1.5·2²³: adding it rounds to an integer
 	expLog2e = 1.4426950216293335

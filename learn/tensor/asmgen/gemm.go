@@ -42,157 +42,193 @@ func (g *gen) gemm() {
 	g.packCopy()
 }
 
+// tileKernel is a tile kernel being written: mr rows, np panels of so many
+// vectors.
+type tileKernel struct {
+	*gen
+	mr, np, width int
+	t             reg.GPVirtual   // the tile's description
+	rs, rs3, cs   reg.GPVirtual   // steps of a: a row, three rows, a column
+	pa            []reg.GPVirtual // every fifth row of a
+	b             []reg.GPVirtual // panels
+	ldb, c, ldc   reg.GPVirtual
+	mask          []reg.Register // AVX-512, one panel: its columns that exist
+	acc           [][]reg.VecVirtual
+}
+
 // gemmTile computes c = a·b or c += a·b for mr rows and np panels of two
-// vectors, or the first vector of one panel if np is 0. Columns beyond the mask are neither read nor written (one
-// panel, AVX-512 only; AVX2 writes whole vectors).
+// vectors, or the first vector of one panel if np is 0. Columns beyond the mask
+// are neither read nor written (one panel, AVX-512 only; AVX2 writes whole
+// vectors).
 func (g *gen) gemmTile(mr, np int) {
 	name, doc := fmt.Sprintf("gemm%dx%d", mr, np), fmt.Sprintf("multiplies %d rows and %d panels of columns.", mr, np)
-	width := 2 // vectors of a panel
+	width := 2
 	if np == 0 {
 		name, doc = fmt.Sprintf("gemm%dHalf", mr), fmt.Sprintf("multiplies %d rows and half a panel of columns.", mr)
 		np, width = 1, 1
 	}
 	g.fn(name, "(t *tile)", doc)
-	t := g.arg("t")
-	field := func(off int) reg.GPVirtual {
-		r := g.GP64()
-		g.MOVQ(at(t, off), r)
-		return r
-	}
-	k, rs, cs := field(tileK), field(tileRS), field(tileCS)
-	ldb, c, ldc := field(tileLDB), field(tileC), field(tileLDC)
-	size := 4 * g.lanes() // bytes of a vector
-
-	// Five rows of a are reached from one pointer: 0, 1, 2, 3 and 4 strides.
-	rs3 := g.GP64()
-	g.LEAQ(idx(rs, rs, 2), rs3)
-	pa := []reg.GPVirtual{field(tileA)}
-	for i := 5; i < mr; i += 5 {
-		p := g.GP64()
-		g.LEAQ(idx(pa[len(pa)-1], rs, 4), p)
-		g.ADDQ(rs, p)
-		pa = append(pa, p)
-	}
-	strided := func(base, s1, s3 reg.Register, j int) operand.Mem {
-		switch j {
-		case 0:
-			return at(base, 0)
-		case 3:
-			return idx(base, s3, 1)
-		}
-		return idx(base, s1, uint8(j))
-	}
-	b := []reg.GPVirtual{field(tileB)}
-	if np > 1 {
-		bp := field(tileBP)
-		for p := 1; p < np; p++ {
-			r := g.GP64()
-			g.LEAQ(idx(b[p-1], bp, 1), r)
-			b = append(b, r)
-		}
-	}
-
-	mask := []reg.Register{nil, nil}
-	if g.wide && np == 1 {
-		for v := range mask {
-			m := g.K()
-			g.KMOVW(at(t, tileMask+2*v), m)
-			mask[v] = m
-		}
-	}
-
-	if np == 1 && mr > 3 {
-		// The next tile's part of c, which is far away in memory.
-		next := field(tileNext)
-		for i := range mr {
-			g.PREFETCHT0(at(next, 0))
-			if g.wide && width > 1 {
-				g.PREFETCHT0(at(next, 64))
-			}
-			if i < mr-1 {
-				g.ADDQ(ldc, next)
-			}
-		}
-	}
-
-	acc := make([][]reg.VecVirtual, mr)
-	for i := range acc {
+	k := &tileKernel{gen: g, mr: mr, np: np, width: width, t: g.arg("t")}
+	depth := k.field(tileK)
+	k.operands()
+	k.prefetchNext()
+	for range mr {
+		var row []reg.VecVirtual
 		for range width * np {
-			acc[i] = append(acc[i], g.vec())
+			row = append(row, g.vec())
 		}
+		k.acc = append(k.acc, row)
 	}
-	// Rows of c, one after the other: load or store.
-	rowsOfC := func(store bool) {
-		row := g.GP64()
-		g.MOVQ(c, row)
-		for i := range mr {
-			for v := range acc[i] {
-				m := at(row, v*size)
-				switch {
-				case mask[0] != nil && store:
-					g.VMOVUPS(acc[i][v], mask[v], m)
-				case mask[0] != nil:
-					g.VMOVUPS_Z(m, mask[v], acc[i][v])
-				case store:
-					g.VMOVUPS(acc[i][v], m)
-				default:
-					g.VMOVUPS(m, acc[i][v])
-				}
-			}
-			if i < mr-1 {
-				g.ADDQ(ldc, row)
-			}
-		}
-	}
-	fresh, loop, done := g.label("fresh"), g.label("loop"), g.label("done")
-	start := g.label("start")
-	g.CMPL(at(t, tileAcc), operand.U8(0))
+	fresh, start, loop, done := g.label("fresh"), g.label("start"), g.label("loop"), g.label("done")
+	g.CMPL(at(k.t, tileAcc), operand.U8(0))
 	g.JE(operand.LabelRef(fresh))
-	rowsOfC(false)
+	k.moveC(false)
 	g.JMP(operand.LabelRef(start))
 	g.Label(fresh)
-	for i := range mr {
-		for v := range acc[i] {
-			g.zero(acc[i][v])
+	for _, row := range k.acc {
+		for _, v := range row {
+			g.zero(v)
 		}
 	}
 	g.Label(start)
-	g.TESTQ(k, k)
+	g.TESTQ(depth, depth)
 	g.JE(operand.LabelRef(done))
 	g.Label(loop)
-	var bv []operand.Op
-	for p := range np {
-		for v := range width {
-			m := at(b[p], v*size)
-			if mr == 1 { // used once: straight from memory
-				bv = append(bv, m)
-				continue
-			}
-			r := g.vec()
-			g.VMOVUPS(m, r)
-			bv = append(bv, r)
-		}
-	}
-	if np == 1 && mr > 3 {
-		g.PREFETCHT0(idx(pa[0], cs, 8)) // packed: the next lines of a
-	}
-	for i := range mr {
-		av := g.vec()
-		g.VBROADCASTSS(strided(pa[i/5], rs, rs3, i%5), av)
-		for v := range bv {
-			g.VFMADD231PS(bv[v], av, acc[i][v])
-		}
-	}
-	for _, p := range pa {
-		g.ADDQ(cs, p)
-	}
-	for _, p := range b {
-		g.ADDQ(ldb, p)
-	}
-	g.DECQ(k)
+	k.step()
+	g.DECQ(depth)
 	g.JNE(operand.LabelRef(loop))
 	g.Label(done)
-	rowsOfC(true)
+	k.moveC(true)
 	g.VZEROUPPER()
 	g.RET()
+}
+
+// field loads a field of the tile.
+func (k *tileKernel) field(off int) reg.GPVirtual {
+	r := k.GP64()
+	k.MOVQ(at(k.t, off), r)
+	return r
+}
+
+// operands loads pointers, steps and masks. Five rows of a are reached from
+// one pointer: 0, 1, 2, 3 and 4 steps.
+func (k *tileKernel) operands() {
+	k.rs, k.cs = k.field(tileRS), k.field(tileCS)
+	k.ldb, k.c, k.ldc = k.field(tileLDB), k.field(tileC), k.field(tileLDC)
+	if k.mr > 3 {
+		k.rs3 = k.GP64()
+		k.LEAQ(idx(k.rs, k.rs, 2), k.rs3)
+	}
+	k.pa = []reg.GPVirtual{k.field(tileA)}
+	for i := 5; i < k.mr; i += 5 {
+		p := k.GP64()
+		k.LEAQ(idx(k.pa[len(k.pa)-1], k.rs, 4), p)
+		k.ADDQ(k.rs, p)
+		k.pa = append(k.pa, p)
+	}
+	k.b = []reg.GPVirtual{k.field(tileB)}
+	if k.np > 1 {
+		bp := k.field(tileBP)
+		for p := 1; p < k.np; p++ {
+			r := k.GP64()
+			k.LEAQ(idx(k.b[p-1], bp, 1), r)
+			k.b = append(k.b, r)
+		}
+	}
+	if k.wide && k.np == 1 {
+		for v := range k.width {
+			m := k.K()
+			k.KMOVW(at(k.t, tileMask+2*v), m)
+			k.mask = append(k.mask, m)
+		}
+	}
+}
+
+// rowA is the memory of a's row i at the present column.
+func (k *tileKernel) rowA(i int) operand.Mem {
+	base := k.pa[i/5]
+	switch i % 5 {
+	case 0:
+		return at(base, 0)
+	case 3:
+		return idx(base, k.rs3, 1)
+	}
+	return idx(base, k.rs, uint8(i%5))
+}
+
+// prefetches tells whether the tile is large enough for fetching ahead to pay.
+func (k *tileKernel) prefetches() bool { return k.np == 1 && k.mr > 3 }
+
+// prefetchNext fetches the next tile's part of c, which is far away in memory.
+func (k *tileKernel) prefetchNext() {
+	if !k.prefetches() {
+		return
+	}
+	next := k.field(tileNext)
+	for i := range k.mr {
+		k.PREFETCHT0(at(next, 0))
+		if k.wide && k.width > 1 {
+			k.PREFETCHT0(at(next, 64))
+		}
+		if i < k.mr-1 {
+			k.ADDQ(k.ldc, next)
+		}
+	}
+}
+
+// moveC loads the tile's part of c, or stores it.
+func (k *tileKernel) moveC(store bool) {
+	row := k.GP64()
+	k.MOVQ(k.c, row)
+	for i := range k.mr {
+		for v, r := range k.acc[i] {
+			m := at(row, v*4*k.lanes())
+			switch {
+			case k.mask != nil && store:
+				k.VMOVUPS(r, k.mask[v], m)
+			case k.mask != nil:
+				k.VMOVUPS_Z(m, k.mask[v], r)
+			case store:
+				k.VMOVUPS(r, m)
+			default:
+				k.VMOVUPS(m, r)
+			}
+		}
+		if i < k.mr-1 {
+			k.ADDQ(k.ldc, row)
+		}
+	}
+}
+
+// step multiplies one column of a by one row of b and moves on.
+func (k *tileKernel) step() {
+	var b []operand.Op
+	for p := range k.np {
+		for v := range k.width {
+			m := at(k.b[p], v*4*k.lanes())
+			if k.mr == 1 { // used once: straight from memory
+				b = append(b, m)
+				continue
+			}
+			r := k.vec()
+			k.VMOVUPS(m, r)
+			b = append(b, r)
+		}
+	}
+	if k.prefetches() {
+		k.PREFETCHT0(idx(k.pa[0], k.cs, 8)) // where a is packed: its next lines
+	}
+	for i := range k.mr {
+		a := k.vec()
+		k.VBROADCASTSS(k.rowA(i), a)
+		for v := range b {
+			k.VFMADD231PS(b[v], a, k.acc[i][v])
+		}
+	}
+	for _, p := range k.pa {
+		k.ADDQ(k.cs, p)
+	}
+	for _, p := range k.b {
+		k.ADDQ(k.ldb, p)
+	}
 }

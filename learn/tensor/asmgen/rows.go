@@ -35,12 +35,12 @@ func (g *gen) rows() {
 		l.addTo(acc, d, d)
 	})
 	sum("expSum", "is Σe^(x−m).", "x", "m", func(l *loop, p regs, s []V, acc V) {
-		e := l.exp(l.sub(l.load(p[0]), s[0]))
+		e := l.share(l.sub(l.load(p[0]), s[0]))
 		l.only(e)
 		l.op(l.VADDPS, e, acc, acc)
 	})
 	sum("expShift", "is dst = e^(dst−m), and the sum of it.", "dst", "m", func(l *loop, p regs, s []V, acc V) {
-		e := l.exp(l.sub(l.load(p[0]), s[0]))
+		e := l.share(l.sub(l.load(p[0]), s[0]))
 		l.only(e)
 		l.store(p[0], e)
 		l.op(l.VADDPS, e, acc, acc)
