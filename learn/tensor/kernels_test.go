@@ -163,3 +163,27 @@ func TestTrailingZerosChangeNothing(t *testing.T) {
 		}
 	})
 }
+
+// TestSoftmaxShareFloor: what is 64 or less below the largest has a share, what
+// is further below has none, and no result is subnormal.
+func TestSoftmaxShareFloor(t *testing.T) {
+	onLevels(t, func(t *testing.T) {
+		for _, n := range []int{3, 16, 35} {
+			x := make([]float32, n)
+			for i := range x {
+				x[i] = -float32(i) * 100 / float32(n)
+			}
+			x[n-2], x[n-1] = -64, math.Nextafter32(-64, -65)
+			y := make([]float32, n)
+			SoftmaxRow(y, x, n, 1, nil)
+			for i, v := range y {
+				if (v == 0) != (x[i] < -64) {
+					t.Errorf("of %d: e^%v has the share %v", n, x[i], v)
+				}
+			}
+			if y[n-2] < 1e-30 || y[n-1] != 0 {
+				t.Errorf("of %d: the shares at the floor are %v and %v", n, y[n-2], y[n-1])
+			}
+		}
+	})
+}
