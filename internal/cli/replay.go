@@ -37,6 +37,13 @@ and where, and how many tokens that saves. "-" reads stdin.
 			if cmd.Flags().Changed("threshold") {
 				p.Threshold = &threshold
 			}
+			// In the parameters 0 stands for a default; said aloud it would be
+			// something else, which is either impossible or useless.
+			for _, name := range []string{"window", "k", "eta", "warmup", "tau", "min-votes", "floor"} {
+				if f := cmd.Flags().Lookup(name); f.Changed && f.Value.String() == "0" {
+					return usagef("--%s 0 means nothing: leave it out for the default, or give another value", name)
+				}
+			}
 			if err := p.Validate(); err != nil {
 				return usageError{err}
 			}
@@ -84,7 +91,7 @@ func writeReplay(w io.Writer, r *reason.Report) error {
 		if t.Excluded != nil {
 			votes = "no: " + string(*t.Excluded)
 		}
-		fmt.Fprintf(tw, "%s\t%s\t%d\t%s\t%s\t%s\n", t.ID, t.Phase, t.TokensUsed, number(t.Lowest), t.StopReason, votes)
+		fmt.Fprintf(tw, "%s\t%s\t%d\t%s\t%s\t%s\n", shorten(string(t.ID), 40), t.Phase, t.TokensUsed, number(t.Lowest), t.StopReason, votes)
 	}
 	if err := tw.Flush(); err != nil {
 		return err

@@ -3,7 +3,6 @@ package reason
 import (
 	"encoding/json"
 	"fmt"
-	"math"
 	"reflect"
 	"slices"
 	"strconv"
@@ -110,8 +109,8 @@ func (p Params) outOfRange() []error {
 	if p.Temperature != nil {
 		check(within("temperature", *p.Temperature, 0, 2, false))
 	}
-	if p.Floor != 0 {
-		check(within("floor", p.Floor, -1e6, -math.SmallestNonzeroFloat64, false))
+	if f := p.Floor; f != 0 && !(f >= -1e6 && f < 0) {
+		check(fmt.Errorf("parameter floor: %v is not a number of at least -1e6 and below 0", f))
 	}
 	if p.K > confidence.MaxK {
 		check(fmt.Errorf("parameter k: %d is more than %d", p.K, confidence.MaxK))

@@ -12,6 +12,7 @@ import (
 	"math"
 	"strconv"
 	"sync"
+	"unicode/utf8"
 
 	"orrery/think/answer"
 	"orrery/think/llm"
@@ -63,7 +64,7 @@ func (e *Entries) UnmarshalJSON(b []byte) error {
 		return nil
 	}
 	if b[0] != '[' {
-		return fmt.Errorf("a list of numbers and nulls is wanted, not %.20s", b)
+		return fmt.Errorf("a list of numbers and nulls is wanted, not %.20q", b)
 	}
 	for b = bytes.TrimSpace(b[1 : len(b)-1]); len(b) > 0; {
 		item, rest, more := bytes.Cut(b, []byte{','})
@@ -72,7 +73,7 @@ func (e *Entries) UnmarshalJSON(b []byte) error {
 		if string(item) != "null" {
 			var err error
 			if v, err = strconv.ParseFloat(string(item), 64); err != nil && !errors.Is(err, strconv.ErrRange) {
-				return fmt.Errorf("a list of numbers and nulls is wanted, not %.20s in it", item)
+				return fmt.Errorf("a list of numbers and nulls is wanted, not %.20q in it", item)
 			}
 		}
 		*e = append(*e, v)
@@ -139,11 +140,11 @@ func readLine(in *bufio.Reader, buf []byte) ([]byte, error) {
 
 func parseTrace(line []byte) (TraceRecord, error) {
 	var t TraceRecord
+	if !utf8.Valid(line) { // decoding would make different answers equal
+		return t, errors.New("it is not text in UTF-8")
+	}
 	if err := json.Unmarshal(line, &t); err != nil {
-		if te, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-			return t, fmt.Errorf("field %s: a JSON %s is not a %s", te.Field, te.Value, te.Type)
-		}
-		return t, locate(line, err)
+		return t, explain(line, err)
 	}
 	switch {
 	case len(t.ID) == 0 || string(t.ID) == "null":
@@ -162,19 +163,37 @@ func parseTrace(line []byte) (TraceRecord, error) {
 	return t, nil
 }
 
-// locate says which token's list an error is in, or that the line is no JSON.
-func locate(line []byte, err error) error {
-	var t struct {
-		Tokens []struct {
-			Top json.RawMessage `json:"top"`
-		} `json:"tokens"`
+// explain says in the words of the format why decoding a line failed with err.
+func explain(line []byte, err error) error {
+	if !json.Valid(line) {
+		hint := ""
+		if bytes.Contains(line, []byte("NaN")) || bytes.Contains(line, []byte("Infinity")) {
+			hint = "; JSON has no NaN or Infinity: write null, or -9999 for the logarithm of 0"
+		}
+		return fmt.Errorf("it is not one JSON object: %w%s", err, hint)
 	}
-	if json.Unmarshal(line, &t) != nil {
-		return fmt.Errorf("it is not a JSON object: %w; numbers that JSON does not know, such as -Infinity, are written null or -9999", err)
+	is := func(raw json.RawMessage, v any) bool { return len(raw) == 0 || json.Unmarshal(raw, v) == nil }
+	var t struct{ Answer, Tokens json.RawMessage }
+	var tokens []json.RawMessage
+	switch {
+	case !is(line, &t):
+		return fmt.Errorf("it is not a JSON object but %.20q", line)
+	case !is(t.Answer, new(*string)):
+		return fmt.Errorf("field answer: %.20q is neither a string nor null", t.Answer)
+	case !is(t.Tokens, &tokens):
+		return fmt.Errorf("field tokens: %.20q is not a list", t.Tokens)
 	}
-	for i, tok := range t.Tokens {
-		if bad := new(Entries).UnmarshalJSON(append([]byte(nil), tok.Top...)); len(tok.Top) > 0 && bad != nil {
-			return fmt.Errorf("field tokens[%d].top: %w", i, bad)
+	for i, raw := range tokens {
+		var tok struct{ Logprob, Top json.RawMessage }
+		switch {
+		case !is(raw, &tok):
+			return fmt.Errorf("field tokens[%d]: %.20q is not an object", i, raw)
+		case !is(tok.Logprob, new(*float64)):
+			return fmt.Errorf("field tokens[%d].logprob: %.20q is neither a number that a double can hold nor null", i, tok.Logprob)
+		case len(tok.Top) > 0:
+			if bad := new(Entries).UnmarshalJSON(tok.Top); bad != nil {
+				return fmt.Errorf("field tokens[%d].top: %w", i, bad)
+			}
 		}
 	}
 	return err

@@ -330,16 +330,22 @@ func TestReplayShape(t *testing.T) {
 func TestReplayErrors(t *testing.T) {
 	ok := `{"id":1,"answer":null,"tokens":[]}` + "\n"
 	for in, want := range map[string]string{
-		ok + `{"id":2`:                                 "line 2: it is not a JSON object",
-		ok + `{"answer":null,"tokens":[]}`:             "line 2: field id is missing",
-		`{"id":[1],"answer":null,"tokens":[]}`:         "line 1: field id",
-		ok + "\n" + ok:                                 "line 3: field id: 1 was already used on line 1",
-		`{"id":1,"answer":3,"tokens":[]}`:              "line 1: field answer",
-		`{"id":1,"answer":null}`:                       "line 1: field tokens is missing",
-		`{"id":1,"tokens":[{"logprob":1}]}`:            "line 1: field tokens[0].top is missing",
-		`{"id":1,"tokens":[{"top":[]},{"top":["x"]}]}`: "line 1: field tokens[1].top",
-		`{"id":1,"tokens":[{"top":3}]}`:                "line 1: field tokens[0].top",
-		`{"id":1,"tokens":[{"top":[-Infinity]}]}`:      "line 1: it is not a JSON object",
+		ok + `{"id":2`:                     "line 2: it is not one JSON object: unexpected end",
+		ok + `{"id":2,"tokens":[]} {}`:     "line 2: it is not one JSON object",
+		`[1]`:                              "line 1: it is not a JSON object but \"[1]\"",
+		"{\"id\":\"\xff\",\"tokens\":[]}":  "line 1: it is not text in UTF-8",
+		`{"id":1,"tokens":{}}`:             "line 1: field tokens: \"{}\" is not a list",
+		`{"id":1,"tokens":[{"top":[]},5]}`: "line 1: field tokens[1]: \"5\" is not an object",
+		`{"id":1,"tokens":[{"logprob":-1e400,"top":[]}]}`: "line 1: field tokens[0].logprob: \"-1e400\" is neither",
+		ok + `{"answer":null,"tokens":[]}`:                "line 2: field id is missing",
+		`{"id":[1],"answer":null,"tokens":[]}`:            "line 1: field id",
+		ok + "\n" + ok:                                    "line 3: field id: 1 was already used on line 1",
+		`{"id":1,"answer":3,"tokens":[]}`:                 "line 1: field answer",
+		`{"id":1,"answer":null}`:                          "line 1: field tokens is missing",
+		`{"id":1,"tokens":[{"logprob":1}]}`:               "line 1: field tokens[0].top is missing",
+		`{"id":1,"tokens":[{"top":[]},{"top":["x"]}]}`:    "line 1: field tokens[1].top",
+		`{"id":1,"tokens":[{"top":3}]}`:                   "line 1: field tokens[0].top",
+		`{"id":1,"tokens":[{"top":[-Infinity]}]}`:         "line 1: it is not one JSON object: invalid character 'I' in numeric literal; JSON has no NaN",
 	} {
 		_, err := Replay(t.Context(), strings.NewReader(in), ReplayParams{})
 		if err == nil || !strings.Contains(err.Error(), want) {
