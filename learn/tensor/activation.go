@@ -39,7 +39,7 @@ func Log(dst, x []float32) {
 	}
 }
 
-// Tanh writes tanh x, within 2 units in the last place.
+// Tanh writes tanh x, within 1.4 units in the last place.
 func Tanh(dst, x []float32) {
 	n := len(x)
 	if n == 0 {
@@ -58,7 +58,7 @@ func Tanh(dst, x []float32) {
 	}
 }
 
-// Sigmoid writes σ(x) = 1/(1+e^−x), within 2 units in the last place.
+// Sigmoid writes σ(x) = 1/(1+e^−x), within 2.5 units in the last place.
 func Sigmoid(dst, x []float32) {
 	n := len(x)
 	if n == 0 {

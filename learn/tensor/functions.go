@@ -6,7 +6,7 @@ import "math"
 // bit: polynomials by Horner's rule in fused multiply-adds. Coefficients are
 // minimax fits of the relative error (testdata/fit.py), rounded to float32.
 // The bounds in units of the last place are over every float32 and hold in the
-// subnormals too; a test with -exhaustive tries them all.
+// subnormals too; a test with -stride 1 tries them all.
 //
 // A product whose result may reach an addition is converted, float32(a·b),
 // here and in all twins: the conversion keeps the compiler from fusing them.
