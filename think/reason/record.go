@@ -154,7 +154,6 @@ func parseTrace(line []byte) (TraceRecord, error) {
 	case t.Tokens == nil:
 		return t, errors.New("field tokens is missing; give a list, which may be empty")
 	}
-	t.ID = bytes.Clone(t.ID)
 	for i := range t.Tokens {
 		if t.Tokens[i].Top == nil {
 			return t, fmt.Errorf("field tokens[%d].top is missing; give a list, which may be empty", i)
