@@ -78,10 +78,15 @@ func BenchmarkTrainStep(b *testing.B) {
 	}
 }
 
-var builtinShape = Config{VocabSize: 700, HiddenSize: 192, Layers: 6, Heads: 6, KVHeads: 2, HeadDim: 32, Intermediate: 512, MaxPositions: 512, Tied: true}
+// builtinShape is the built-in model's: recipe builtin.
+var builtinShape = Config{VocabSize: 593, HiddenSize: 128, Layers: 6, Heads: 4, KVHeads: 2, HeadDim: 32, Intermediate: 384, MaxPositions: 512, Tied: true}
 
 // BenchmarkDecode counts tokens made from position 100 on by sequences that
-// step together, and the prompt's tokens read at once.
+// step together, and the prompt's tokens read at once. Beside the tokens stand
+// what a step multiplies and what it reads, its weights once and each
+// sequence's keys and values, to be held against the limits that "product" and
+// "read" measure in the same run: a 1024³ product, and the sum of 64 MiB, far
+// more than the caches hold, and of 4 MiB, as much as the weights take.
 func BenchmarkDecode(b *testing.B) {
 	m, err := New(builtinShape, 1)
 	if err != nil {
@@ -114,7 +119,34 @@ func BenchmarkDecode(b *testing.B) {
 					b.Fatal(err)
 				}
 			}
-			b.ReportMetric(float64(n)*float64(b.N)/b.Elapsed().Seconds(), "tokens/s")
+			perSecond := float64(b.N) / b.Elapsed().Seconds()
+			b.ReportMetric(float64(n)*perSecond, "tokens/s")
+			c, at := m.Config, 200.0 // the mean position
+			flops := 2*float64(m.Size()) + 4*at*float64(c.Layers*c.Heads*c.HeadDim)
+			bytes := 4*float64(m.Size()) + float64(n)*8*at*float64(c.Layers*c.KVHeads*c.HeadDim)
+			b.ReportMetric(float64(n)*flops*perSecond/1e9, "GFLOP/s")
+			b.ReportMetric(bytes*perSecond/1e9, "GB/s")
+		})
+	}
+	b.Run("product", func(b *testing.B) {
+		x, y, z := tensor.New(1024, 1024), tensor.New(1024, 1024), tensor.New(1024, 1024)
+		for b.Loop() {
+			tensor.Gemm(tensor.M(z.Data, 1024, 1024), tensor.M(x.Data, 1024, 1024), tensor.M(y.Data, 1024, 1024), false)
+		}
+		b.ReportMetric(2*1024*1024*1024*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
+	})
+	for _, mib := range []int{4, 64} {
+		b.Run(fmt.Sprintf("read %d MiB", mib), func(b *testing.B) {
+			x := make([]float32, mib<<18)
+			sums := make([]float32, 64)
+			for b.Loop() {
+				tensor.Parallel(len(sums), 1, func(lo, hi int) {
+					for i := lo; i < hi; i++ {
+						sums[i] = tensor.Sum(x[len(x)*i/len(sums) : len(x)*(i+1)/len(sums)])
+					}
+				})
+			}
+			b.ReportMetric(4*float64(len(x))*float64(b.N)/b.Elapsed().Seconds()/1e9, "GB/s")
 		})
 	}
 	b.Run("prefill", func(b *testing.B) {

@@ -30,4 +30,4 @@ compare() { # name, PyTorch's arguments
 	awk -v n="$name" -v x="$x" -v y="$y" -v z="$z" 'BEGIN{printf "%-8s orrery %8.1f ms   pytorch %8.1f ms (%.2f times)   pytorch, AVX-512 named %8.1f ms (%.2f times)\n", n, x, y, y/x, z, z/x}'
 }
 compare d256 --gpt
-compare builtin --vocab 700 --d 192 --layers 6 --heads 6 --kv 2 --hd 32 --ffn 512 --batch 32 --seq 128
+compare builtin --vocab 593 --d 128 --layers 6 --heads 4 --kv 2 --hd 32 --ffn 384 --batch 32 --seq 128
