@@ -22,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 
+sys.dont_write_bytecode = True  # leave the checkout as it is
 import naive
 
 TOLERANCE = 1e-9  # what specs ask of another implementation's measures; relative above 1
