@@ -38,18 +38,19 @@ func builtin() *Supervised {
 			Positions: "rotary", RopeTheta: 1000, Norm: "rms", NormEps: 1e-5, MLP: "swiglu", Tied: true,
 		},
 		Train: train.Config{
-			Seed: 1, Steps: 5000, BatchTokens: 4000, InitScale: 4, Clip: 1, CheckpointEvery: 100,
+			Seed: 1, Steps: 4800, BatchTokens: 4000, InitScale: 4, Clip: 1, CheckpointEvery: 100,
 			Optimizer: train.Optimizer{Kind: "adamw", LR: 3e-3, Beta1: 0.9, Beta2: 0.98, Eps: 1e-8, Decay: 0.05},
 			Schedule:  train.Schedule{Warmup: 100, Final: 0.02},
 			Eval:      train.Evaluation{Every: 500, Problems: 64, Temperature: 1, MaxTokens: 160},
 		},
 		Mix: []train.Mix{
 			{Task: "arithmetic", Weight: 6, EasyStart: 0.5, EasyUntil: 1000},
-			{Task: "prosqa", Weight: 1},
+			{Task: "prosqa", Weight: 2},
 			{Task: "countdown", Weight: 1, EasyStart: 0.5, EasyUntil: 1000},
 		},
 		ExtraQueries: 5,
-		GraphRamp:    2000,
+		Backward:     true,
+		GraphRamp:    3500,
 	}
 }
 
@@ -61,6 +62,6 @@ func tiny() *Supervised {
 	s.Train.Optimizer.LR, s.Train.Schedule.Warmup = 3e-3, 20
 	s.Train.Eval = train.Evaluation{Every: 100, Problems: 16, Temperature: 1, MaxTokens: 60}
 	s.Mix = []train.Mix{{Task: "arithmetic", Weight: 1, Easy: true}}
-	s.ExtraQueries, s.GraphRamp = 0, 0
+	s.ExtraQueries, s.GraphRamp, s.Backward = 0, 0, false
 	return s
 }

@@ -2,6 +2,7 @@ package recipe
 
 import (
 	"math/rand/v2"
+	"slices"
 	"strings"
 
 	"orrery/learn/token"
@@ -16,8 +17,20 @@ import (
 // stands at the positions right after the trunk, as if the others weren't
 // there. That is the sum of the plain examples, for a fraction of the tokens.
 
+// backward is p with its steps from the answer up to the person. Going forwards,
+// a model that has not learnt to search walks into any leaf; going backwards it
+// begins at one of the two candidates, so that what it must judge first is the
+// question itself, and every step is one look-up of a parent.
+func backward(p task.Problem) task.Problem {
+	p.Steps = slices.Clone(p.Steps)
+	slices.Reverse(p.Steps)
+	return p
+}
+
 // branched makes one example of a problem and extra queries about its graph.
-func branched(v *token.Vocab, rng *rand.Rand, p task.Problem, extra int) train.Example {
+// write chooses the order of the steps.
+func branched(v *token.Vocab, rng *rand.Rand, p task.Problem, extra int, write func(task.Problem) task.Problem) train.Example {
+	p = write(p)
 	g, ok := p.Data.(*task.Graph)
 	at := strings.LastIndex(p.Question, " Is ")
 	if !ok || at < 0 || extra == 0 {
@@ -47,8 +60,8 @@ func branched(v *token.Vocab, rng *rand.Rand, p task.Problem, extra int) train.E
 	}
 	add(1, p.Question[at:], p.Solution())
 	for n := range extra {
-		if q, solution, ok := otherQuery(rng, g); ok {
-			add(n+2, q, solution)
+		if q, other, ok := otherQuery(rng, g); ok {
+			add(n+2, q, write(other).Solution())
 		}
 	}
 	return e
@@ -79,7 +92,7 @@ func growing(rng *rand.Rand, step, ramp int, level task.Level) task.Problem {
 // otherQuery asks about a random person of the graph, a random leaf
 // below, and a random leaf that is not below. ok is false where the
 // drawn person has no such leaves.
-func otherQuery(rng *rand.Rand, g *task.Graph) (query, solution string, ok bool) {
+func otherQuery(rng *rand.Rand, g *task.Graph) (query string, p task.Problem, ok bool) {
 	children, parents := g.Children(), g.Parents()
 	var roots, below, beside []int
 	for v := range g.Nodes() {
@@ -99,7 +112,7 @@ func otherQuery(rng *rand.Rand, g *task.Graph) (query, solution string, ok bool)
 		}
 	}
 	if len(below) == 0 || len(beside) == 0 {
-		return "", "", false
+		return "", p, false
 	}
 	name := g.IdxToSymbol
 	target, other := below[rng.IntN(len(below))], beside[rng.IntN(len(beside))]
@@ -119,13 +132,13 @@ func otherQuery(rng *rand.Rand, g *task.Graph) (query, solution string, ok bool)
 		v = up[rng.IntN(len(up))]
 		path = append(path, v)
 	}
-	s := task.Problem{Answer: name[target]}
+	p.Answer = name[target]
 	for i := len(path) - 1; i > 0; i-- {
 		every := "Every "
 		if path[i] == root {
 			every = ""
 		}
-		s.Steps = append(s.Steps, every+name[path[i]]+" is a "+name[path[i-1]]+".")
+		p.Steps = append(p.Steps, every+name[path[i]]+" is a "+name[path[i-1]]+".")
 	}
-	return " Is " + name[root] + " a " + a + " or " + b + "?", s.Solution(), true
+	return " Is " + name[root] + " a " + a + " or " + b + "?", p, true
 }

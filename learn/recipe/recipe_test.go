@@ -144,7 +144,11 @@ func TestBranchedIsSumOfPlain(t *testing.T) {
 	branches := 0
 	for i := range 60 {
 		p := growing(rng, i, 30, task.Standard) // half of them smaller than standard
-		e := branched(v, rng, p, 4)
+		write := func(p task.Problem) task.Problem { return p }
+		if i%2 == 1 {
+			write = backward
+		}
+		e := branched(v, rng, p, 4, write)
 		g := p.Data.(*task.Graph)
 		for n := 1; n <= slices.Max(e.Branch); n++ {
 			var plain train.Example
@@ -163,12 +167,12 @@ func TestBranchedIsSumOfPlain(t *testing.T) {
 			branches++
 			text := v.Decode(plain.Tokens[1:])
 			question, solution, _ := strings.Cut(text, "\n")
-			q := task.Problem{Task: "prosqa", Question: question, Answer: p.Answer, Steps: p.Steps}
+			q := task.Problem{Task: "prosqa", Question: question, Answer: p.Answer, Steps: write(p).Steps}
 			if n > 1 {
 				lines := strings.Split(solution, "\n")
 				q.Steps = lines[:len(lines)-1]
 				q.Answer = strings.TrimSuffix(strings.TrimPrefix(lines[len(lines)-1], `\boxed{`), "}")
-				checkSolution(t, g, question, q)
+				checkSolution(t, g, question, write(q)) // backwards twice is forwards
 			} else if question != p.Question {
 				t.Fatalf("the first branch asks %q, want %q", question, p.Question)
 			}

@@ -23,6 +23,9 @@ type Supervised struct {
 	// graph.
 	ExtraQueries int `json:"extra_queries"`
 
+	// Backward writes ProsQA's solutions from the answer up to the person.
+	Backward bool `json:"backward"`
+
 	// GraphRamp is the step from which on ProsQA's graphs have their full size;
 	// they begin small and grow linearly. 0: full from the beginning.
 	GraphRamp int `json:"graph_ramp"`
@@ -65,8 +68,21 @@ func (s *Supervised) prepare(name string, o Options) (*train.Run, error) {
 	if err != nil {
 		return nil, fmt.Errorf("recipe %s: %w", name, err)
 	}
+	write := func(p task.Problem) task.Problem { return p }
+	if s.Backward {
+		write = backward
+		for _, held := range problems.HeldOut() {
+			for i, p := range held {
+				if p.Task == "prosqa" {
+					held[i] = backward(p)
+				}
+			}
+		}
+	}
 	problems.Expand = map[string]func(*rand.Rand, task.Problem) train.Example{
-		"prosqa": func(rng *rand.Rand, p task.Problem) train.Example { return branched(v, rng, p, s.ExtraQueries) },
+		"prosqa": func(rng *rand.Rand, p task.Problem) train.Example {
+			return branched(v, rng, p, s.ExtraQueries, write)
+		},
 	}
 	problems.Generate = map[string]func(*rand.Rand, int, task.Level) task.Problem{
 		"prosqa": func(rng *rand.Rand, step int, level task.Level) task.Problem {
