@@ -45,7 +45,7 @@ func TestSameSeedSameBytes(t *testing.T) {
 				}
 				return string(b)
 			}
-			if draw(1) != draw(1) {
+			if first, again := draw(1), draw(1); first != again {
 				t.Errorf("%s %v: one seed, two results", name, level)
 			}
 			if draw(1) == draw(2) {

@@ -1,7 +1,5 @@
 package tensor
 
-import "unsafe"
-
 // copyJob describes one call of a packing kernel; package asmgen knows the
 // offsets of its fields. Steps are in bytes.
 type copyJob struct {
@@ -94,9 +92,4 @@ func packStrip(dst []float32, step int, m Mat, i0, rows, width, k0, k1 int) {
 	t.src = &m.Data[i0*m.Stride+k0]
 	t.lanesOf(0, width)
 	t.transpose()
-}
-
-// offset is p moved by n elements, which must stay inside the same slice.
-func offset(p *float32, n int) *float32 {
-	return (*float32)(unsafe.Add(unsafe.Pointer(p), 4*n))
 }

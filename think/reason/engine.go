@@ -48,7 +48,6 @@ type engine struct {
 	warnings    []Warning
 	failed      int
 	failure     error // the first error of a generator
-	fatal       bool  // and it makes going on pointless
 }
 
 // message hands one event of a stream over. The reader waits for ack, because
