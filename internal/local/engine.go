@@ -8,6 +8,8 @@ package local
 
 import (
 	"context"
+	"runtime"
+	"slices"
 	"sync"
 
 	"orrery/learn/nn"
@@ -15,12 +17,11 @@ import (
 	"orrery/learn/token"
 )
 
-// buffered is how many tokens a trace may run ahead of its reader. A trace
-// whose reader is slower waits, and holds up nobody else.
-const buffered = 64
-
 // engine decodes all running traces together, one token each per step. Its
-// loop runs only while there is work, so an idle engine owns no goroutine.
+// loop runs only while there is work, so an idle engine owns no goroutine. It
+// never waits for a reader: a trace's channel has room for every token that the
+// trace can have, so that a reader who stalls keeps no place and holds up
+// nobody. A context is a few hundred tokens, which is what that costs.
 type engine struct {
 	dec   *nn.Decoder
 	vocab *token.Vocab
@@ -30,7 +31,6 @@ type engine struct {
 	mu      sync.Mutex
 	running bool
 	waiting []*job
-	wake    chan struct{} // capacity 1: a reader made room, or a job came or left
 
 	prompts promptCache // only touched by the loop
 }
@@ -39,15 +39,15 @@ type engine struct {
 type job struct {
 	ctx     context.Context
 	prompt  []int
-	max     int // tokens to generate
+	max     int // tokens to generate, at least 1; they fit into the model
 	top     int
 	sampler *sample.Sampler
 
 	admitted chan struct{} // closed when the job leaves the queue
-	out      chan item     // closed after the last item
+	out      chan item     // capacity max+1; closed after the last item
 
-	// The loop's own. out is nil once the loop has closed it; readers keep
-	// their own copy of the channel.
+	// The loop's own.
+	done   bool // out is closed
 	seq    *nn.Seq
 	logits []float32 // (V) of the next token
 	next   int       // the token drawn from them
@@ -71,14 +71,6 @@ func (e *engine) submit(j *job) {
 	if !e.running {
 		e.running = true
 		go e.loop()
-	}
-	e.poke()
-}
-
-func (e *engine) poke() {
-	select {
-	case e.wake <- struct{}{}:
-	default:
 	}
 }
 
@@ -105,50 +97,39 @@ func (e *engine) loop() {
 		if active, more = e.admit(active); !more {
 			return
 		}
+		e.step(e.sampleAll(active))
 		active = e.prune(active)
-		ready := e.sampleAll(active)
-		if len(ready) == 0 && len(active) > 0 {
-			e.await(active)
-			continue
-		}
-		e.step(ready)
-		active = e.prune(active)
+		runtime.Gosched() // a reader who would stop a trace should hear of its tokens before the next step
 	}
 }
 
 // prune drops jobs that have ended or been cancelled and frees their caches.
 func (e *engine) prune(active []*job) []*job {
-	kept := active[:0]
-	for _, j := range active {
-		if j.out != nil && j.ctx.Err() == nil {
-			kept = append(kept, j)
-			continue
+	return slices.DeleteFunc(active, func(j *job) bool {
+		if !j.done && j.ctx.Err() == nil {
+			return false
 		}
-		if j.out != nil { // cancelled: the reader has left or is leaving
-			close(j.out)
-			j.out = nil
-		}
+		j.end()
 		if j.seq != nil {
 			e.dec.Drop(j.seq)
 			j.seq = nil
 		}
-	}
-	clear(active[len(kept):])
-	return kept
+		return true
+	})
 }
 
-// sampleAll prefills new jobs, draws a token for every job whose reader has
-// room, and returns those that need another step.
+// sampleAll prefills new jobs, draws a token for each, and returns those that
+// need another step.
 func (e *engine) sampleAll(active []*job) []*job {
 	var ready []*job
 	for _, j := range active {
-		if len(j.out) == cap(j.out) || j.ctx.Err() != nil {
+		if j.ctx.Err() != nil {
 			continue
 		}
 		if j.seq == nil {
 			var err error
 			if j.seq, j.logits, err = e.prompts.start(e.dec, j.prompt); err != nil {
-				j.finish(item{err: err, last: true})
+				j.fail(err)
 				continue
 			}
 		}
@@ -163,7 +144,7 @@ func (e *engine) sampleAll(active []*job) []*job {
 func (e *engine) draw(j *job) bool {
 	c, err := j.sampler.Next(j.logits)
 	if err != nil {
-		j.finish(item{err: err, last: true})
+		j.fail(err)
 		return false
 	}
 	it := item{token: c, eos: c.Token == e.vocab.EOS()}
@@ -171,14 +152,13 @@ func (e *engine) draw(j *job) bool {
 		it.top = sample.Top(nil, j.logits, j.top)
 	}
 	j.made++
-	it.last = it.eos || j.made >= j.max || len(j.prompt)+j.made >= e.limit
-	if it.last {
-		j.finish(it)
-		return false
-	}
+	it.last = it.eos || j.made == j.max
 	j.next = c.Token
 	j.out <- it
-	return true
+	if it.last {
+		j.end()
+	}
+	return !it.last
 }
 
 // step feeds each job's drawn token to the model.
@@ -193,25 +173,22 @@ func (e *engine) step(ready []*job) {
 	logits, err := e.dec.Step(seqs, tokens)
 	for i, j := range ready {
 		if err != nil {
-			j.finish(item{err: err, last: true})
+			j.fail(err)
 			continue
 		}
 		copy(j.logits, logits[i]) // the decoder reuses its own at the next step
 	}
 }
 
-// await sleeps until a reader makes room or a job comes or is cancelled.
-func (e *engine) await(active []*job) {
-	for _, j := range active {
-		if j.out == nil || j.ctx.Err() != nil || len(j.out) < cap(j.out) {
-			return
-		}
-	}
-	<-e.wake
+// fail ends a trace with an error, for which its channel has the last place.
+func (j *job) fail(err error) {
+	j.out <- item{err: err, last: true}
+	j.end()
 }
 
-func (j *job) finish(it item) {
-	j.out <- it
-	close(j.out)
-	j.out = nil
+func (j *job) end() {
+	if !j.done {
+		close(j.out)
+		j.done = true
+	}
 }

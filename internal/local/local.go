@@ -49,7 +49,7 @@ func New(m *nn.Model, v *token.Vocab, o Options) (*Generator, error) {
 		texts: texts,
 		e: &engine{
 			dec: nn.NewDecoder(m), vocab: v, limit: m.Config.MaxPositions, slots: o.MaxParallel,
-			wake: make(chan struct{}, 1), prompts: promptCache{keep: o.Prompts},
+			prompts: promptCache{keep: o.Prompts},
 		},
 		info: llm.Info{Model: o.Name, Backend: "builtin", MaxParallel: o.MaxParallel, TopLogprobs: v.Size(), Basis: llm.BasisBefore},
 	}, nil
@@ -80,9 +80,7 @@ func (g *Generator) Generate(ctx context.Context, r llm.Request) iter.Seq[llm.Ev
 			s.fail(err)
 			return
 		}
-		out := j.out
 		s.prompt = len(j.prompt)
-		defer context.AfterFunc(ctx, g.e.poke)() // a cancelled job must not wait for a reader
 		queued := time.Now()
 		g.e.submit(j)
 		select {
@@ -95,13 +93,10 @@ func (g *Generator) Generate(ctx context.Context, r llm.Request) iter.Seq[llm.Ev
 		s.end.QueueSeconds = started.Sub(queued).Seconds()
 		for {
 			select {
-			case it, open := <-out:
+			case it, open := <-j.out:
 				if !open {
 					s.finish(llm.FinishCancelled)
 					return
-				}
-				if len(out) == cap(out)-1 {
-					g.e.poke() // the buffer was full
 				}
 				if s.end.Tokens == 0 {
 					s.end.FirstTokenSeconds = time.Since(started).Seconds()
@@ -116,8 +111,8 @@ func (g *Generator) Generate(ctx context.Context, r llm.Request) iter.Seq[llm.Ev
 				}
 			case <-ctx.Done():
 				// What has arrived is still delivered; the model is not waited for.
-				for len(out) > 0 {
-					it, open := <-out
+				for len(j.out) > 0 {
+					it, open := <-j.out
 					if !open || it.err != nil {
 						break
 					}
@@ -165,10 +160,11 @@ func (g *Generator) job(ctx context.Context, r llm.Request) (*job, error) {
 			Words:  fmt.Sprintf("the question takes at least %d tokens and the model reads %d", max(len(prompt), len(text)/longestToken), g.e.limit),
 			Remedy: "shorten it"}
 	}
+	most := min(r.MaxTokens, g.e.limit-len(prompt))
 	return &job{
-		ctx: ctx, prompt: prompt, max: r.MaxTokens, top: r.TopLogprobs,
+		ctx: ctx, prompt: prompt, max: most, top: r.TopLogprobs,
 		sampler:  sample.New(set, r.Seed),
-		admitted: make(chan struct{}), out: make(chan item, buffered),
+		admitted: make(chan struct{}), out: make(chan item, most+1), // one more for an error
 	}, nil
 }
 

@@ -2,6 +2,7 @@ package local
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"runtime"
@@ -13,6 +14,7 @@ import (
 
 	"orrery/learn/grad"
 	"orrery/learn/nn"
+	"orrery/learn/sample"
 	"orrery/learn/tensor"
 	"orrery/learn/token"
 	"orrery/think/llm"
@@ -116,11 +118,10 @@ func TestLogprobsAreTheTrainers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out := j.out
 	g.e.submit(j)
 	ids := slices.Clone(prompt)
 	var served []float32
-	for it := range out {
+	for it := range j.out {
 		if it.err != nil {
 			t.Fatal(it.err)
 		}
@@ -143,28 +144,68 @@ func TestLogprobsAreTheTrainers(t *testing.T) {
 	}
 }
 
-func TestSlowReaderHoldsUpNobody(t *testing.T) {
-	g := generator(t, Options{})
-	slow := make(chan struct{})
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	defer close(slow)
-	started := make(chan struct{})
-	wg.Go(func() {
-		first := true
-		for range g.Generate(t.Context(), ask("Tom", 1, 200)) {
-			if first {
-				close(started)
-				<-slow // reads nothing until the others are done
-				first = false
+// TestStalledReaderKeepsNoPlace: there is one place, and its reader takes one
+// token and then nothing until the others are done.
+func TestStalledReaderKeepsNoPlace(t *testing.T) {
+	g := generator(t, Options{MaxParallel: 1})
+	others := func() {
+		for seed := range uint64(4) {
+			if tr := llmtest.Collect(t, g, t.Context(), ask("Tom has", seed, 150)); tr.End.Finish == llm.FinishCancelled {
+				t.Error("a quick reader's trace was cut")
 			}
 		}
-	})
-	<-started
-	for seed := range uint64(4) {
-		if tr := llmtest.Collect(t, g, t.Context(), ask("Tom has", seed, 150)); tr.End.Finish == llm.FinishCancelled {
-			t.Error("a quick reader's trace was cut")
+	}
+	want := llmtest.Collect(t, g, t.Context(), ask("Tom", 1, 200))
+	text, first := "", true
+	for ev := range g.Generate(t.Context(), ask("Tom", 1, 200)) {
+		switch {
+		case first && ev.Kind == llm.KindToken:
+			others()
+			first = false
+		case ev.Kind == llm.KindText:
+			text += string(ev.Text)
 		}
+	}
+	if text != want.Text[llm.Answer] {
+		t.Errorf("the stalled trace is %q, alone it was %q", text, want.Text[llm.Answer])
+	}
+}
+
+// TestFailingModelEndsEveryTrace: logits that are not numbers end each trace
+// with one error, and the engine serves on.
+func TestFailingModelEndsEveryTrace(t *testing.T) {
+	m, v := small(t)
+	for _, p := range m.Params() {
+		if p.Name == "model.norm.weight" {
+			p.Val.Data[0] = float32(math.NaN())
+		}
+	}
+	g, err := New(m, v, Options{MaxParallel: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	for seed := range uint64(5) {
+		wg.Go(func() {
+			tr := llmtest.Collect(t, g, t.Context(), ask("Tom", seed, 20))
+			if e, ok := tr.End.Err.(*llm.Error); !ok || e.Kind != llm.StreamError || !errors.Is(e, sample.ErrNotFinite) {
+				t.Errorf("seed %d ended %s with %v, want a stream error", seed, tr.End.Finish, tr.End.Err)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// TestCancelInTheQueue: a trace that waits for a place leaves at once.
+func TestCancelInTheQueue(t *testing.T) {
+	g := generator(t, Options{MaxParallel: 1})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if tr := llmtest.Collect(t, g, ctx, ask("Tom", 1, 200)); tr.End.Finish != llm.FinishCancelled {
+		t.Errorf("ended %s, want cancelled", tr.End.Finish)
+	}
+	if tr := llmtest.Collect(t, g, t.Context(), ask("Tom", 2, 4)); tr.End.Tokens == 0 {
+		t.Error("the next trace got nothing")
 	}
 }
 
