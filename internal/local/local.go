@@ -2,8 +2,13 @@ package local
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
 	"fmt"
 	"iter"
+	"math"
+	"sync"
 	"time"
 
 	"orrery/learn/nn"
@@ -25,6 +30,7 @@ type Generator struct {
 	e     *engine
 	info  llm.Info
 	texts []string // of each token
+	sum   func() string
 }
 
 // New makes a Generator over a model and its vocabulary.
@@ -47,6 +53,7 @@ func New(m *nn.Model, v *token.Vocab, o Options) (*Generator, error) {
 	}
 	return &Generator{
 		texts: texts,
+		sum:   sync.OnceValue(func() string { return digest(m, v) }),
 		e: &engine{
 			dec: nn.NewDecoder(m), vocab: v, limit: m.Config.MaxPositions, slots: o.MaxParallel,
 			prompts: promptCache{keep: o.Prompts},
@@ -57,6 +64,28 @@ func New(m *nn.Model, v *token.Vocab, o Options) (*Generator, error) {
 
 // Info implements llm.Generator.
 func (g *Generator) Info() llm.Info { return g.info }
+
+// Fingerprint names the model by what it is, whatever it is called: equal for
+// equal shapes, weights and vocabularies. The first call reads all weights.
+func (g *Generator) Fingerprint() string { return g.sum() }
+
+func digest(m *nn.Model, v *token.Vocab) string {
+	h := sha256.New()
+	fmt.Fprintf(h, "%+v\n", m.Config)
+	for id := range v.Size() {
+		fmt.Fprintf(h, "%q ", v.Bytes(id))
+	}
+	var buf []byte
+	for _, p := range m.Params() {
+		fmt.Fprintf(h, "\n%s %v ", p.Name, p.Val.Shape)
+		buf = buf[:0]
+		for _, x := range p.Val.Data {
+			buf = binary.LittleEndian.AppendUint32(buf, math.Float32bits(x))
+		}
+		h.Write(buf)
+	}
+	return hex.EncodeToString(h.Sum(nil)[:8])
+}
 
 // Render implements llm.Renderer: the text of the last user message and a
 // newline, which is how the recipes write a question.

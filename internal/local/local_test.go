@@ -233,6 +233,22 @@ func TestCancelFreesTheTrace(t *testing.T) {
 	runtime.KeepAlive(g)
 }
 
+// TestFingerprintIsTheWeights: one bit of one weight makes another model, its
+// name makes none.
+func TestFingerprintIsTheWeights(t *testing.T) {
+	a, b := generator(t, Options{}).Fingerprint(), generator(t, Options{Name: "other", MaxParallel: 3}).Fingerprint()
+	m, v := small(t)
+	w := m.Params()[3].Val.Data
+	w[len(w)-1] = math.Float32frombits(math.Float32bits(w[len(w)-1]) ^ 1)
+	g, err := New(m, v, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c := g.Fingerprint(); a != b || a == c {
+		t.Errorf("the same model twice: %s and %s; another: %s", a, b, c)
+	}
+}
+
 func TestBadRequests(t *testing.T) {
 	g := generator(t, Options{})
 	long := make([]byte, 1<<20)
