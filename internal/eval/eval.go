@@ -33,12 +33,18 @@ type Options struct {
 	Params   reason.Params
 	Parallel int // problems at once; 0: 1, which makes the seconds a lone user's
 
-	// Problems replaces generated ones, for a task read from a file.
-	Problems []task.Problem
+	// Problems replaces generated ones, for a task read from a file, from which
+	// Unanswerable were left out, see [Answerable].
+	Problems     []task.Problem
+	Unanswerable int
 
 	// Instruct adds the task's instruction to each question, for models that
 	// were not trained on the task.
 	Instruct bool
+
+	// Unmeasured asks for no confidence where a method can do without, for
+	// servers that have no log-probabilities; there is no calibration then.
+	Unmeasured bool
 
 	// Log holds what an earlier, interrupted run has done; nil: none.
 	Log *Log
@@ -61,6 +67,9 @@ type Record struct {
 	Fallback string        `json:"fallback,omitempty"`
 	Traces   []TraceRecord `json:"traces"`
 	Warnings []string      `json:"warnings,omitempty"`
+
+	// Old says that the record is from the log of an earlier run.
+	Old bool `json:"-"`
 }
 
 // TraceRecord is one trace of a record. Correct is the verifier's word on this
@@ -142,7 +151,7 @@ func (o *Options) Validate() error {
 // which is what calibration is read from.
 func (o *Options) params(m reason.Method) reason.Params {
 	p := o.Params
-	if p.K == 0 && slices.Contains(m.Uses(), "k") {
+	if p.K == 0 && !o.Unmeasured && slices.Contains(m.Uses(), "k") {
 		p.K = confidence.DefaultK
 	}
 	return p.Only(m)
@@ -168,18 +177,44 @@ func (o *Options) problems(t task.Task) []task.Problem {
 	return ps
 }
 
+// Answerable leaves out the problems whose text does not decide their answer,
+// which some published files have: they can be read but not scored.
+func Answerable(ps []task.Problem) (kept []task.Problem, out int) {
+	for _, p := range ps {
+		if a, ok := p.Data.(interface{ Answerable() bool }); ok && !a.Answerable() {
+			out++
+			continue
+		}
+		kept = append(kept, p)
+	}
+	return kept, out
+}
+
 // evalStream keeps evaluation problems apart from the training streams, which
 // recipes draw from PCG sequences of other second words.
 const evalStream = 0x6576616c00000000 // "eval" in the upper half
 
-// fingerprint names the settings that decide a record. Two runs with equal
-// fingerprints make equal records, timings apart.
+// fingerprinted is implemented by generators that know their model by more
+// than its name.
+type fingerprinted interface{ Fingerprint() string }
+
+// recordVersion goes up when the same settings begin to mean other records.
+const recordVersion = 2
+
+// fingerprint names the settings that decide a record: two runs with equal
+// fingerprints make records of the same distribution. How many traces and
+// problems run at once is part of it, because DeepConf has launched more traces
+// when it agrees, and because seconds count. The problems are not: each record
+// holds its own, see [Record.of]. A server's model is known by its name alone.
 func (o *Options) fingerprint(g llm.Generator) string {
-	p := o.Params
-	p.Concurrency = 0 // how many at once changes no decision's inputs but time
 	info := g.Info()
-	b, err := json.Marshal(map[string]any{"params": p, "seed": o.Seed, "level": o.Level, "instruct": o.Instruct,
-		"model": info.Model, "backend": info.Backend, "file": o.Problems != nil, "version": 1})
+	weights := ""
+	if f, ok := g.(fingerprinted); ok {
+		weights = f.Fingerprint()
+	}
+	b, err := json.Marshal(map[string]any{"version": recordVersion, "params": o.Params, "seed": o.Seed, "level": o.Level,
+		"instruct": o.Instruct, "unmeasured": o.Unmeasured, "problems_at_once": max(1, o.Parallel),
+		"model": info.Model, "backend": info.Backend, "traces_at_once": info.MaxParallel, "weights": weights})
 	if err != nil {
 		panic(err) // plain data always marshals
 	}
@@ -187,8 +222,12 @@ func (o *Options) fingerprint(g llm.Generator) string {
 	return hex.EncodeToString(sum[:6])
 }
 
-// Run evaluates every method on every task. When ctx ends it stops and returns
-// its error; what was done is in the log.
+// of reports whether the record is about problem p: a generator or a file may
+// have changed since it was written.
+func (r Record) of(p task.Problem) bool { return r.Question == p.Question && r.Expected == p.Answer }
+
+// Run evaluates every method on every task. When ctx ends, or a problem can't
+// be run, it stops and returns the error, with a report of what was done.
 func Run(ctx context.Context, g llm.Generator, o Options, progress Progress) (*Report, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
@@ -197,7 +236,7 @@ func Run(ctx context.Context, g llm.Generator, o Options, progress Progress) (*R
 	if err := o.Log.begin(run); err != nil {
 		return nil, err
 	}
-	r := &Report{Options: o, Model: g.Info().Model}
+	r := &Report{Options: o, Model: g.Info().Model, Partial: true}
 	sets := map[string][]task.Problem{}
 	total := 0
 	for _, name := range o.Tasks {
@@ -213,13 +252,9 @@ func Run(ctx context.Context, g llm.Generator, o Options, progress Progress) (*R
 			m, _ := reason.Lookup(method)
 			records := make([]Record, len(sets[name]))
 			err := forEach(ctx, len(records), max(1, o.Parallel), func(ctx context.Context, i int) error {
-				rec, old := o.Log.find(name, method, i)
-				if !old {
-					var err error
-					if rec, err = o.one(ctx, g, t, m, sets[name][i], i); err != nil {
-						return err
-					}
-					rec.Run = run
+				rec, err := o.record(ctx, g, t, m, sets[name][i], i, run)
+				if err != nil {
+					return err
 				}
 				mu.Lock()
 				defer mu.Unlock()
@@ -228,19 +263,38 @@ func Run(ctx context.Context, g llm.Generator, o Options, progress Progress) (*R
 				if progress != nil {
 					progress(done, total, rec)
 				}
-				if old {
+				if rec.Old {
 					return nil
 				}
 				return o.Log.add(rec)
 			})
-			if err != nil {
-				return nil, fmt.Errorf("evaluating %s on %s: %w", method, name, err)
+			records = slices.DeleteFunc(records, func(rec Record) bool { return rec.Run == "" }) // not reached
+			if len(records) > 0 {
+				r.Results = append(r.Results, summarise(name, method, records))
+				r.Records = append(r.Records, records...)
 			}
-			r.Results = append(r.Results, summarise(name, method, records))
-			r.Records = append(r.Records, records...)
+			if err != nil {
+				return r, fmt.Errorf("evaluating %s on %s: %w", method, name, err)
+			}
 		}
 	}
+	r.Partial = false
 	return r, nil
+}
+
+// record looks a problem's record up in the log, or makes it.
+func (o *Options) record(ctx context.Context, g llm.Generator, t task.Task, m reason.Method, p task.Problem, i int, run string) (Record, error) {
+	rec, old := o.Log.find(t.Name(), m.Name(), i)
+	switch {
+	case old && !rec.of(p):
+		return Record{}, fmt.Errorf("evaluation log %s holds another problem %d than the one to ask: choose another file for --out, or the old problems", o.Log.path, i)
+	case old:
+		rec.Old = true
+		return rec, nil
+	}
+	rec, err := o.one(ctx, g, t, m, p, i)
+	rec.Run = run
+	return rec, err
 }
 
 // forEach calls f(0) … f(n−1), at most k at once, and returns the first error.

@@ -12,8 +12,9 @@ import (
 	"orrery/think/confidence"
 )
 
-// Report is a finished evaluation.
+// Report is an evaluation.
 type Report struct {
+	Partial bool // it was interrupted or failed: each result says how many problems it is of
 	Options Options
 	Model   string
 	Results []Result
@@ -23,16 +24,23 @@ type Report struct {
 
 // JSON is the object of `orrery eval --json`.
 type JSON struct {
-	Version int      `json:"version"`
-	Task    string   `json:"task"` // several are joined by commas; each result names its own
-	N       int      `json:"n"`    // problems a task
-	Model   string   `json:"model"`
+	Version int    `json:"version"`
+	Task    string `json:"task"` // several are joined by commas; each result names its own
+	N       int    `json:"n"`    // problems a task
+	Model   string `json:"model"`
+	Partial bool   `json:"partial"` // interrupted or failed on the way
+
+	Unanswerable int `json:"unanswerable"` // problems of the file, left out
+
 	Results []Result `json:"results"`
 }
 
 // JSON returns the documented object.
 func (r *Report) JSON() JSON {
-	j := JSON{Version: 1, Task: strings.Join(r.Options.Tasks, ","), Model: r.Model, Results: r.Results}
+	j := JSON{Version: 1, Task: strings.Join(r.Options.Tasks, ","), Model: r.Model, Partial: r.Partial, Unanswerable: r.Options.Unanswerable, Results: r.Results}
+	if j.Results == nil {
+		j.Results = []Result{}
+	}
 	if len(r.Results) > 0 {
 		j.N = r.Results[0].N
 	}
@@ -52,7 +60,21 @@ func (r *Report) WriteTable(w io.Writer) error {
 		last = row[0]
 		fmt.Fprintln(tw, strings.Join(row, "\t"))
 	}
+	for _, n := range r.notes() {
+		fmt.Fprintf(tw, "\n%s\n", n)
+	}
 	return tw.Flush()
+}
+
+// notes are what the table alone would hide.
+func (r *Report) notes() (notes []string) {
+	if r.Partial {
+		notes = append(notes, "Not all problems were asked: rows of different numbers of problems do not compare.")
+	}
+	if n := r.Options.Unanswerable; n > 0 {
+		notes = append(notes, fmt.Sprintf("%d problems of the file are unanswerable, because their text does not decide the answer: they were left out.", n))
+	}
+	return notes
 }
 
 func (r *Report) table() (head []string, rows [][]string) {
@@ -85,6 +107,9 @@ func (r *Report) Page() report.Page {
 		Lead: fmt.Sprintf("%s on %s, %d problems a task. Accuracy with 95 %% Wilson intervals; tokens are all traces of a problem together.",
 			strings.Join(r.Options.Methods, ", "), strings.Join(r.Options.Tasks, ", "), r.JSON().N),
 		Blocks: []report.Block{report.Table{Head: head, Rows: rows}},
+	}
+	for _, n := range r.notes() {
+		p.Blocks = append(p.Blocks, report.Text(n))
 	}
 	if r.Command != "" {
 		p.Blocks = append(p.Blocks, report.Code(r.Command))
@@ -139,7 +164,7 @@ func (r *Report) calibrationBlocks(name string) []report.Block {
 		X:     report.Axis{Label: "confidence (nats a token)"},
 		Y:     report.Axis{Label: "share of right traces", Percent: true, Min: 0, Max: 1},
 		Caption: "Each point is a tenth of the traces that " + source + " ran to their end, sorted by the measure. A rising line says that confidence tells right from wrong; " +
-			"a flat one says that weighing by it can't help.",
+			"a flat one says that weighing by it can't help. The bands are 95 % intervals for independent traces; those of one problem are not, so the truth may lie further out.",
 	}
 	tab := report.Table{
 		Caption: "How well each measure ranks a right trace above a wrong one. 0.5 is chance. Only the second figure matters to a vote, which compares traces of one problem.",

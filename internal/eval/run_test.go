@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"orrery/task"
 	"orrery/think/llm"
 	"orrery/think/llm/llmtest"
 	"orrery/think/reason"
@@ -99,8 +100,13 @@ func TestLogResumesAndRefusesOtherSettings(t *testing.T) {
 		})
 		return r, g, err
 	}
-	if _, _, err := run(options(), 20); !errors.Is(err, context.Canceled) {
+	part, _, err := run(options(), 20)
+	if !errors.Is(err, context.Canceled) {
 		t.Fatalf("a cancelled run returned %v", err)
+	}
+	// What was done is reported: 12 problems of single and 8 of majority.
+	if !part.Partial || len(part.Results) != 2 || part.Results[0].N != 12 || part.Results[1].N != 8 {
+		t.Errorf("the cancelled run reports %+v", part.Results)
 	}
 	whole, err := Run(t.Context(), guesser(), options(), nil)
 	if err != nil {
@@ -138,6 +144,112 @@ func TestLogResumesAndRefusesOtherSettings(t *testing.T) {
 	other.Params.Budget = 9
 	if _, _, err := run(other, -1); err == nil || !strings.Contains(err.Error(), "other settings") {
 		t.Errorf("other settings on an old log: %v", err)
+	}
+	// More problems are the same settings; other problems are not the logged ones.
+	more := options()
+	more.N = 14
+	grown, g, err := run(more, -1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	left = 0
+	for _, rec := range grown.Records {
+		if rec.Old != (rec.Index < 12) {
+			t.Errorf("%s %d: old is %v", rec.Method, rec.Index, rec.Old)
+		} else if !rec.Old {
+			left += len(rec.Traces)
+		}
+	}
+	if asked := len(g.Requests()); asked != left {
+		t.Errorf("2 new problems sent %d requests, want %d", asked, left)
+	}
+	file := options()
+	file.Problems = []task.Problem{{Task: "arithmetic", Question: "Compute 1 + 1.", Answer: "2"}}
+	if _, _, err := run(file, -1); err == nil || !strings.Contains(err.Error(), "another problem 0") {
+		t.Errorf("another file's problems on an old log: %v", err)
+	}
+}
+
+// known is a guesser that has a fingerprint and a number of places.
+type known struct {
+	*llmtest.Scripted
+	weights string
+	places  int
+}
+
+func (k known) Fingerprint() string { return k.weights }
+
+func (k known) Info() llm.Info {
+	info := k.Scripted.Info()
+	info.MaxParallel = k.places
+	return info
+}
+
+// TestFingerprintHasAllThatChangesRecords: each change of settings is another
+// run; only what each record holds itself, tasks, methods and n, is not.
+func TestFingerprintHasAllThatChangesRecords(t *testing.T) {
+	seen := map[string]string{}
+	add := func(what string, g llm.Generator, change func(*Options)) {
+		o := options()
+		if change != nil {
+			change(&o)
+		}
+		f := o.fingerprint(g)
+		if other, dup := seen[f]; dup {
+			t.Errorf("%s and %s have one fingerprint", what, other)
+		}
+		seen[f] = what
+	}
+	g := known{guesser(), "a", 4}
+	add("the base", g, nil)
+	add("other weights of that name", known{guesser(), "b", 4}, nil)
+	add("more places", known{guesser(), "a", 8}, nil)
+	for what, change := range map[string]func(*Options){
+		"seed":             func(o *Options) { o.Seed++ },
+		"level":            func(o *Options) { o.Level++ },
+		"params":           func(o *Options) { o.Params.Budget++ },
+		"instruct":         func(o *Options) { o.Instruct = true },
+		"unmeasured":       func(o *Options) { o.Unmeasured = true },
+		"problems at once": func(o *Options) { o.Parallel = 2 },
+	} {
+		add(what, g, change)
+	}
+	o := options()
+	o.Tasks, o.Methods, o.N = []string{"countdown"}, []string{"single"}, 1
+	if _, same := seen[o.fingerprint(g)]; !same {
+		t.Error("task, method and n are another run")
+	}
+}
+
+func TestAnswerableLeavesOutOnlyWhatCannotBeScored(t *testing.T) {
+	ps, err := (task.ProsQA{}).ReadFile(strings.NewReader(`[
+		{"question": "Every brimpus is a gorpus. Rex is a brimpus. Is Rex a zumpus or gorpus?", "answer": "Rex is a gorpus.",
+		 "steps": ["Rex is a brimpus.", "Every brimpus is a gorpus."]},
+		{"question": "Every brimpus is a gorpus. Every dumpus is a zumpus. Is Rex a gorpus or a zumpus?", "answer": "Rex is a gorpus.",
+		 "steps": ["Every brimpus is a gorpus, so Rex is a gorpus."]},
+		{"question": "How many?", "answer": "2", "steps": []}]`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept, out := Answerable(ps)
+	if out != 1 || len(kept) != 2 || kept[0].Question != ps[0].Question || kept[1].Question != ps[2].Question {
+		t.Errorf("left %d out, kept %v", out, kept)
+	}
+}
+
+// TestUnmeasuredNeedsNoLogprobs: a server without them is enough for methods
+// that vote without confidence.
+func TestUnmeasuredNeedsNoLogprobs(t *testing.T) {
+	o := options()
+	o.Methods, o.Unmeasured, o.Params.Warmup = []string{"single", "majority"}, true, 0
+	g := guesser()
+	if _, err := Run(t.Context(), g, o, nil); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range g.Requests() {
+		if r.TopLogprobs != 0 {
+			t.Fatalf("%d alternatives were asked for", r.TopLogprobs)
+		}
 	}
 }
 
