@@ -114,7 +114,7 @@ func (c crowd) check(i int, got told) error {
 // nothing is left of them.
 func TestThousandStreams(t *testing.T) {
 	clients := 1000
-	if testing.Short() {
+	if testing.Short() || raceEnabled { // the race detector follows 8,128 goroutines at most
 		clients = 100
 	}
 	before := goleak.IgnoreCurrent()
