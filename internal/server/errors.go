@@ -35,8 +35,6 @@ type apiError struct {
 	Code    string // stable, for programs; "": none
 }
 
-func (e *apiError) Error() string { return e.Message }
-
 // errGone ends a request whose client will not read why.
 var errGone = &apiError{Status: statusGone, Reason: ClientCancelled, Type: typeServer, Message: "the client left"}
 

@@ -200,12 +200,12 @@ func TestSlowReaders(t *testing.T) {
 				if ends := g.Ends(); tt.atOnce > 0 && len(ends) > 0 {
 					t.Errorf("%d traces ran to their end while nobody read", len(ends))
 				}
-				time.Sleep(10*time.Second - 1)
+				time.Sleep(10*time.Second - time.Nanosecond)
 				synctest.Wait()
 				if st := sv.Stats(); st.Open != 1 {
 					t.Errorf("before its time was over: %+v", st)
 				}
-				time.Sleep(1)
+				time.Sleep(time.Nanosecond)
 				synctest.Wait()
 				if st := sv.Stats(); st.Open != 0 || st.Ended[SlowReader] != 1 {
 					t.Errorf("when its time was over: %+v", st)

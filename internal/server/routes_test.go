@@ -8,6 +8,7 @@ import (
 	"go/token"
 	"log/slog"
 	"maps"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -276,5 +277,18 @@ func TestPanics(t *testing.T) {
 		if st := s.Stats(); st.Ended[ServerError] != 1 || st.Open != 0 {
 			t.Errorf("stream %v: counted %+v", stream, st)
 		}
+	}
+}
+
+// A reply that JSON cannot hold is a fault of our own, and says so.
+func TestReplyThatDoesNotEncode(t *testing.T) {
+	s, err := New(Config{Generator: boxes("4")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := httptest.NewRecorder()
+	s.exchange(func(x *exchange) { x.json(200, math.NaN()) }).ServeHTTP(w, httptest.NewRequest("GET", "/v1/models", nil))
+	if w.Code != 500 || !strings.Contains(w.Body.String(), `"internal"`) || s.Stats().Ended[ServerError] != 1 {
+		t.Errorf("%d %s, counted %+v", w.Code, w.Body, s.Stats())
 	}
 }
