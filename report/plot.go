@@ -106,9 +106,18 @@ func newScale(a Axis, from, to float64, values ...[]float64) scale {
 // ticks are round values inside the scale, about n of them.
 func (s scale) ticks(n int) []float64 {
 	var out []float64
-	if s.axis.Log && s.hi-s.lo >= 1 {
-		for e := math.Ceil(s.lo); e <= s.hi; e += max(1, math.Ceil((s.hi-s.lo)/float64(n))) {
-			out = append(out, math.Pow(10, e))
+	if s.axis.Log && s.hi-s.lo >= 0.7 { // 1, 2 and 5 of each decade, or decades alone if there are many
+		mantissas := []float64{1, 2, 5}
+		if s.hi-s.lo > 2.5 {
+			mantissas = mantissas[:1]
+		}
+		every := max(1, math.Ceil((s.hi-s.lo)/float64(n)))
+		for e := math.Floor(s.lo); e <= s.hi; e += every {
+			for _, m := range mantissas {
+				if v := m * math.Pow(10, e); math.Log10(v) >= s.lo && math.Log10(v) <= s.hi {
+					out = append(out, v)
+				}
+			}
 		}
 		return out
 	}

@@ -73,6 +73,7 @@ func (a *app) train(cmd *cobra.Command, r recipe.Recipe, o recipe.Options) error
 	o.Progress = func(p train.Progress) {
 		if bar == nil {
 			bar = a.progress("train "+r.Name, p.Steps)
+			bar.skip(max(0, p.Step-1)) // a resumed run begins in the middle
 		}
 		if p.Metric.Kind == "step" {
 			last = p
@@ -82,6 +83,10 @@ func (a *app) train(cmd *cobra.Command, r recipe.Recipe, o recipe.Options) error
 	err := r.Start(cmd.Context(), o)
 	if bar != nil {
 		bar.done()
+		// Also of a run that was interrupted: it shows how far it came.
+		if rerr := writeTrainReport(o.Dir, r.Name); err == nil {
+			err = rerr
+		}
 	}
 	if err != nil {
 		return err
@@ -97,13 +102,4 @@ func (a *app) train(cmd *cobra.Command, r recipe.Recipe, o recipe.Options) error
 
 func trainNote(p train.Progress) string {
 	return fmt.Sprintf("loss %.3f, %s tokens/s", p.Metric.Loss, thousands(int(p.TokensPerSecond)))
-}
-
-// thousands prints 12345 as 12,345.
-func thousands(n int) string {
-	s := fmt.Sprint(n)
-	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
 }
