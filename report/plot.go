@@ -31,7 +31,7 @@ type Series struct {
 	Name      string
 	X, Y      []float64
 	Low, High []float64
-	Labels    []string // shown on hover and, for Points, beside the mark
+	Labels    []string // shown on hover
 	Draw      Draw
 }
 
@@ -168,7 +168,7 @@ func (p Plot) writeHTML(b *strings.Builder) {
 	x := newScale(p.X, padLeft, padLeft+innerW, xs...)
 	y := newScale(p.Y, padTop+innerH, padTop, ys...)
 
-	fmt.Fprintf(b, `<figure><svg viewBox="0 0 %d %d" width="%d" height="%d" role="img" aria-label="%s">`,
+	fmt.Fprintf(b, `<figure><div class="scroll"><svg viewBox="0 0 %d %d" width="%d" height="%d" role="img" aria-label="%s">`,
 		plotW, plotH, plotW, plotH, esc(p.Title))
 	fmt.Fprintf(b, `<text class="title" x="%d" y="20">%s</text>`, padLeft, esc(p.Title))
 	for _, v := range y.ticks(6) {
@@ -188,7 +188,7 @@ func (p Plot) writeHTML(b *strings.Builder) {
 	for i, s := range p.Series {
 		s.write(b, x, y, fmt.Sprintf("var(--s%d)", i%8), i, len(p.Series))
 	}
-	b.WriteString("</svg>")
+	b.WriteString("</svg></div>")
 	p.legend(b)
 	b.WriteString("</figure>\n")
 }
@@ -267,11 +267,4 @@ func (s Series) mark(b *strings.Builder, x, y scale, colour string, i, index, of
 			px, px, y.px(s.Low[i]), y.px(s.High[i]), colour)
 	}
 	fmt.Fprintf(b, `<circle cx="%.1f" cy="%.1f" r="4" fill="%s"><title>%s</title></circle>`, px, py, colour, esc(hover))
-	if i < len(s.Labels) && s.Draw == Points {
-		anchor, dx := "start", 8.0
-		if px > padLeft+innerW*0.75 {
-			anchor, dx = "end", -8
-		}
-		fmt.Fprintf(b, `<text x="%.1f" y="%.1f" text-anchor="%s">%s</text>`, px+dx, py-6, anchor, esc(s.Labels[i]))
-	}
 }

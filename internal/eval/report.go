@@ -148,7 +148,7 @@ func (r *Report) tokensPlot(name string) []report.Block {
 	for _, x := range r.Results {
 		if x.Task == name {
 			plot.Series = append(plot.Series, report.Series{Name: x.Method, X: []float64{x.TokensMean}, Y: []float64{x.Accuracy},
-				Low: []float64{x.AccuracyLow}, High: []float64{x.AccuracyHigh}, Labels: []string{x.Method}, Draw: report.Points})
+				Low: []float64{x.AccuracyLow}, High: []float64{x.AccuracyHigh}, Draw: report.Points})
 		}
 	}
 	return []report.Block{plot}
