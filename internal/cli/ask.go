@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"strings"
@@ -46,12 +47,18 @@ Methods:
 			if err != nil {
 				return usageError{err}
 			}
-			p := pf.params()
+			p, err := pf.params()
+			if err != nil {
+				return err
+			}
 			if err := m.Check(p); err != nil {
 				return usageError{err}
 			}
 			if err := src.check(); err != nil {
 				return err
+			}
+			if bare && src.upstream == "" {
+				return aboutServers("--bare")
 			}
 			return a.ask(cmd, &src, m, question, p, bare)
 		},
@@ -104,7 +111,10 @@ func (a *app) ask(cmd *cobra.Command, src *source, m reason.Method, question str
 	} else {
 		printAnswer(a.out, res)
 	}
-	return cmd.Context().Err()
+	if cmd.Context().Err() != nil {
+		return fmt.Errorf("ask: %w: this is what there was until then", context.Cause(cmd.Context()))
+	}
+	return nil
 }
 
 // printAnswer writes what a run found, for people.
@@ -112,7 +122,7 @@ func printAnswer(w io.Writer, r *reason.Result) {
 	if r.Answer == nil {
 		fmt.Fprintln(w, "no answer: no trace ended in one")
 	} else {
-		fmt.Fprintf(w, "\n%s\n\n", *r.Answer)
+		fmt.Fprintf(w, "\n%s\n\n", visible(*r.Answer))
 	}
 	if len(r.Traces) > 1 {
 		printVotes(w, r)
@@ -120,8 +130,8 @@ func printAnswer(w io.Writer, r *reason.Result) {
 	fmt.Fprintf(w, "tokens   %s used", thousands(r.Tokens.Used))
 	if s := r.Tokens.SavedEstimate; s != nil && *s >= 1 {
 		share := 100 * *s / (*s + float64(r.Tokens.Used))
-		fmt.Fprintf(w, ", about %s saved (%.0f %%): %d of %d traces stopped early, %d not launched",
-			thousands(int(*s)), share, stopped(r), len(r.Traces), r.NotLaunched)
+		fmt.Fprintf(w, ", about %s saved (%.0f %%): %d of %s stopped early, %d not launched",
+			thousands(int(*s)), share, stopped(r), count(len(r.Traces), "trace"), r.NotLaunched)
 	}
 	fmt.Fprintf(w, "\ntime     %.2f s, %s", r.Seconds, r.Method)
 	if r.StoppedBy != "" && len(r.Traces) > 1 {
@@ -129,7 +139,7 @@ func printAnswer(w io.Writer, r *reason.Result) {
 	}
 	fmt.Fprintln(w)
 	for _, warning := range r.Warnings {
-		fmt.Fprintf(w, "note     %s\n", warning.Message)
+		fmt.Fprintf(w, "note     %s\n", oneLine(warning.Message))
 	}
 	if r.Fallback != "" && r.Answer != nil {
 		fmt.Fprintf(w, "note     no trace was confident enough to vote; the answer is from the %s\n", strings.ReplaceAll(string(r.Fallback), "_", " "))
@@ -146,7 +156,7 @@ func printVotes(w io.Writer, r *reason.Result) {
 			fmt.Fprintf(w, "%s  … and %d other answers\n", label, len(r.Votes)-i)
 			break
 		}
-		fmt.Fprintf(w, "%s  %-12s %8.2f   %d traces\n", label, shorten(c.Answer, 40), c.Weight, c.Count)
+		fmt.Fprintf(w, "%s  %-12s %8.2f   %s\n", label, shorten(c.Answer, 40), c.Weight, count(c.Count, "trace"))
 	}
 }
 
@@ -157,22 +167,4 @@ func stopped(r *reason.Result) (n int) {
 		}
 	}
 	return n
-}
-
-// shorten cuts a text that a model wrote to n characters on one line, without
-// control characters, for a terminal.
-func shorten(s string, n int) string {
-	var b strings.Builder
-	count := 0
-	for _, r := range s {
-		if count++; count > n {
-			b.WriteRune('…')
-			break
-		}
-		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 {
-			r = ' '
-		}
-		b.WriteRune(r)
-	}
-	return b.String()
 }

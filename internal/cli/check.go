@@ -20,12 +20,6 @@ on it exactly, approximately or not at all, and why.`,
 		Example: "  orrery check http://localhost:8000",
 		Args:    exactArgs(1, "one URL"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if src.upstream != "" {
-				return usagef("check takes the URL as its argument: drop --upstream")
-			}
-			if src.model != "" {
-				return usagef("check is about servers: drop --model")
-			}
 			src.upstream = args[0]
 			if err := src.check(); err != nil {
 				return err
@@ -50,6 +44,6 @@ on it exactly, approximately or not at all, and why.`,
 			return err
 		},
 	}
-	src.flags(c)
+	src.serverFlags(c.Flags())
 	return c
 }

@@ -32,6 +32,7 @@ const (
 
 // app carries what every subcommand shares.
 type app struct {
+	args     []string // without the program's name
 	in       io.Reader
 	out, err io.Writer
 	json     bool
@@ -56,7 +57,7 @@ func Main(args []string, in io.Reader, out, errw io.Writer) int {
 }
 
 func run(ctx context.Context, args []string, in io.Reader, out, errw io.Writer) int {
-	a := &app{in: in, out: out, err: errw}
+	a := &app{args: args, in: in, out: out, err: errw}
 	root := a.root()
 	root.SetArgs(args)
 	root.SetIn(in)
@@ -66,16 +67,21 @@ func run(ctx context.Context, args []string, in io.Reader, out, errw io.Writer) 
 	if err == nil {
 		return exitDone
 	}
-	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
-		fmt.Fprintf(errw, "orrery: interrupted: %v\n", err)
+	// An error may quote a server or a file.
+	fmt.Fprintf(errw, "orrery: %s\n", oneLine(err.Error()))
+	if interrupted(ctx, err) {
 		return exitInterrupted
 	}
-	fmt.Fprintf(errw, "orrery: %v\n", err)
 	var usage usageError
 	if errors.As(err, &usage) || isCobraUsage(err) {
 		return exitUsage
 	}
 	return exitFailed
+}
+
+// interrupted reports whether err is how a command ended because of a signal.
+func interrupted(ctx context.Context, err error) bool {
+	return ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.Cause(ctx)))
 }
 
 // isCobraUsage recognises cobra's own untyped complaints about commands.

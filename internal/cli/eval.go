@@ -1,8 +1,10 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -33,7 +35,13 @@ Methods:
   orrery eval --task prosqa --file prosqa_test.json --upstream http://localhost:8000 --method majority,deepconf-high`,
 		Args: exactArgs(0, "flags only"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			o.Params = pf.params()
+			var err error
+			if o.Params, err = pf.params(); err != nil {
+				return err
+			}
+			if err := noZero(cmd.Flags(), "n", "problems-at-once"); err != nil {
+				return err
+			}
 			o.Seed = o.Params.Seed
 			o.Params.Seed = 0
 			if err := parseLevel(level, &o.Level); err != nil {
@@ -43,7 +51,10 @@ Methods:
 				return usageError{err}
 			}
 			if file != "" {
-				if err := readProblems(&o, file, cmd.Flags().Changed("n")); err != nil {
+				if cmd.Flags().Changed("level") {
+					return usagef("--file and --level contradict each other: a file's problems are as hard as they are; drop one")
+				}
+				if err := readProblems(&o, file); err != nil {
 					return err
 				}
 			}
@@ -94,7 +105,7 @@ func parseLevel(s string, l *task.Level) error {
 	return usagef("--level %q: known are easy, standard, hard", s)
 }
 
-func readProblems(o *eval.Options, file string, limited bool) error {
+func readProblems(o *eval.Options, file string) error {
 	if len(o.Tasks) != 1 {
 		return usagef("--file belongs to one task, --task names %d", len(o.Tasks))
 	}
@@ -105,29 +116,34 @@ func readProblems(o *eval.Options, file string, limited bool) error {
 	}
 	f, err := os.Open(file)
 	if err != nil {
-		return fmt.Errorf("read problems: %w", err)
+		return fmt.Errorf("read problems: %w: give a file of the task's own format", err)
 	}
 	defer f.Close()
 	if o.Problems, err = reader.ReadFile(f); err != nil {
 		return fmt.Errorf("read problems from %s: %w", file, err)
 	}
 	if len(o.Problems) == 0 {
-		return fmt.Errorf("read problems from %s: it holds none", file)
+		return fmt.Errorf("read problems from %s: it holds none: give another file", file)
 	}
-	if !limited {
-		o.N = 0
+	if o.Problems, o.Unanswerable = eval.Answerable(o.Problems); len(o.Problems) == 0 {
+		return fmt.Errorf("read problems from %s: all %d are unanswerable, because their text does not decide the answer: give another file", file, o.Unanswerable)
 	}
 	return nil
 }
 
 func (a *app) eval(cmd *cobra.Command, src *source, o eval.Options, out, html string) error {
-	g, closer, err := src.open(cmd.Context())
+	if html != "" { // known before hours are spent
+		if info, err := os.Stat(filepath.Dir(html)); err != nil || !info.IsDir() {
+			return usagef("--html %s: its folder does not exist: make it first", html)
+		}
+	}
+	g, closer, logprobs, err := a.openMeasured(cmd.Context(), src)
 	if err != nil {
 		return err
 	}
 	defer closer.Close()
 	o.Params = localDefaults(g, o.Params)
-	o.Instruct = !isLocal(g)
+	o.Instruct, o.Unmeasured = !isLocal(g), !logprobs
 	if out != "" {
 		log, err := eval.OpenLog(out)
 		if err != nil {
@@ -136,42 +152,70 @@ func (a *app) eval(cmd *cobra.Command, src *source, o eval.Options, out, html st
 		defer log.Close()
 		o.Log = log
 		if n := log.Len(); n > 0 && !a.quiet {
-			fmt.Fprintf(a.err, "%s holds %d finished problems: going on from there\n", out, n)
+			fmt.Fprintf(a.err, "%s holds %s: going on from there\n", out, count(n, "finished problem"))
 		}
 	}
-	var bar *progress
-	right, seen := 0, 0
-	last := ""
-	r, err := eval.Run(cmd.Context(), g, o, func(done, total int, rec eval.Record) {
-		if bar == nil {
-			bar = a.progress("eval", total)
-		}
-		if key := rec.Task + " " + rec.Method; key != last {
-			last, right, seen = key, 0, 0
-		}
-		seen++
-		if rec.Correct {
-			right++
-		}
-		bar.at(done, fmt.Sprintf("%s %d of %d right", last, right, seen))
-	})
-	if bar != nil {
-		bar.done()
+	show := evalProgress{a: a}
+	r, err := eval.Run(cmd.Context(), g, o, show.at)
+	show.done()
+	if err != nil && out != "" {
+		err = fmt.Errorf("%w; what was finished is in %s, and the same command goes on from there", err, out)
 	}
-	if err != nil {
+	if r == nil || len(r.Records) == 0 {
 		return err
 	}
-	r.Command = "orrery " + strings.Join(os.Args[1:], " ")
-	if html != "" {
-		if err := r.Page().WriteFile(html); err != nil {
+	r.Command = "orrery " + shellQuote(a.args)
+	return errors.Join(a.evalResult(r, html), err)
+}
+
+// evalResult writes the table or the object, and the page.
+func (a *app) evalResult(r *eval.Report, html string) error {
+	if a.json {
+		if err := a.printJSON(r.JSON()); err != nil {
 			return err
 		}
-		if !a.quiet {
-			fmt.Fprintf(a.err, "report: %s\n", html)
-		}
+	} else if err := r.WriteTable(a.out); err != nil {
+		return err
 	}
-	if a.json {
-		return a.printJSON(r.JSON())
+	if html == "" {
+		return nil
 	}
-	return r.WriteTable(a.out)
+	if err := r.Page().WriteFile(html); err != nil {
+		return err
+	}
+	if !a.quiet {
+		fmt.Fprintf(a.err, "report: %s\n", html)
+	}
+	return nil
+}
+
+// evalProgress shows how far an evaluation is.
+type evalProgress struct {
+	a           *app
+	bar         *progress
+	key         string // task and method at work
+	right, seen int
+}
+
+func (e *evalProgress) at(done, total int, rec eval.Record) {
+	if e.bar == nil {
+		e.bar = e.a.progress("eval", total)
+	}
+	if key := rec.Task + " " + rec.Method; key != e.key {
+		e.key, e.right, e.seen = key, 0, 0
+	}
+	e.seen++
+	if rec.Correct {
+		e.right++
+	}
+	if rec.Old {
+		e.bar.skip(done)
+	}
+	e.bar.at(done, fmt.Sprintf("%s %d of %d right", e.key, e.right, e.seen))
+}
+
+func (e *evalProgress) done() {
+	if e.bar != nil {
+		e.bar.done()
+	}
 }

@@ -2,12 +2,14 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"orrery/internal/local"
 	"orrery/internal/upstream"
@@ -30,10 +32,15 @@ func (s *source) flags(c *cobra.Command) {
 	f := c.Flags()
 	f.StringVar(&s.upstream, "upstream", "", "URL of an OpenAI-compatible server (vLLM, SGLang, llama.cpp, Ollama, OpenAI)")
 	f.StringVar(&s.model, "model", "", "folder of a model made by 'orrery train' (default: the built-in model)")
+	f.IntVar(&s.parallel, "parallel", 0, "traces at once (default: what the model or server takes)")
+	s.serverFlags(f)
+}
+
+// serverFlags are those about the server itself.
+func (s *source) serverFlags(f *pflag.FlagSet) {
 	f.StringVar(&s.name, "upstream-model", "", "the model's name at the server (default: the only one it lists)")
 	f.StringVar(&s.dialect, "dialect", "auto", "what the server is: auto, "+strings.Join(upstream.Dialects(), ", "))
 	f.StringVar(&s.keyFile, "upstream-key-file", "", "file with the server's API key (or the variable "+keyVariable+")")
-	f.IntVar(&s.parallel, "parallel", 0, "traces at once (default: what the model or server takes)")
 }
 
 // check reports flags that contradict each other.
@@ -45,13 +52,20 @@ func (s *source) check() error {
 		return usagef("--parallel %d: give at least 1, or 0 for the default", s.parallel)
 	}
 	if s.upstream == "" {
-		for name, set := range map[string]bool{"--upstream-model": s.name != "", "--upstream-key-file": s.keyFile != "", "--dialect": s.dialect != "auto"} {
-			if set {
-				return usagef("%s is about a server: give its URL with --upstream, or drop it", name)
-			}
+		switch {
+		case s.name != "":
+			return aboutServers("--upstream-model")
+		case s.keyFile != "":
+			return aboutServers("--upstream-key-file")
+		case s.dialect != "auto":
+			return aboutServers("--dialect")
 		}
 	}
 	return nil
+}
+
+func aboutServers(flag string) error {
+	return usagef("%s is about a server: give its URL with --upstream, or drop it", flag)
 }
 
 // config is the upstream's configuration with the key read.
@@ -60,7 +74,7 @@ func (s *source) config() (upstream.Config, error) {
 	if s.keyFile != "" {
 		b, err := os.ReadFile(s.keyFile)
 		if err != nil {
-			return upstream.Config{}, fmt.Errorf("read the server's API key: %w", err)
+			return upstream.Config{}, fmt.Errorf("read the server's API key: %w: give a readable file to --upstream-key-file", err)
 		}
 		key = strings.TrimSpace(string(b))
 	}
@@ -111,4 +125,31 @@ func localDefaults(g llm.Generator, p reason.Params) reason.Params {
 		}
 	}
 	return p
+}
+
+// openMeasured opens the generator and, for a server, measures first what it
+// can do, so that requests know its k and basis. It reports whether there are
+// log-probabilities at all.
+func (a *app) openMeasured(ctx context.Context, src *source) (g llm.Generator, closer io.Closer, logprobs bool, err error) {
+	g, closer, err = src.open(ctx)
+	if err != nil {
+		return nil, nil, false, err
+	}
+	c, ok := g.(*upstream.Client)
+	if !ok {
+		return g, closer, true, nil
+	}
+	r, err := c.Check(ctx)
+	if err != nil {
+		e, ok := errors.AsType[*llm.Error](err)
+		if !ok || e.Kind != llm.LogprobsUnsupported && e.Kind != llm.NoTopLogprobs {
+			closer.Close()
+			return nil, nil, false, err
+		}
+		// Single and majority still work; DeepConf says so itself.
+	}
+	if !a.quiet && r.DeepConf.Level != upstream.Exact {
+		fmt.Fprintf(a.err, "DeepConf on this server: %s\n", oneLine(r.DeepConf.String()))
+	}
+	return g, closer, err == nil, nil
 }

@@ -42,8 +42,11 @@ func (f *paramFlags) flags(set *pflag.FlagSet) {
 }
 
 // params reads the flags into reason.Params.
-func (f *paramFlags) params() reason.Params {
+func (f *paramFlags) params() (reason.Params, error) {
 	p := f.p
+	if err := noZero(f.set, "budget", "warmup", "eta", "tau", "min-votes", "window", "tail", "k", "floor", "max-tokens", "top-p"); err != nil {
+		return p, err
+	}
 	if f.set.Changed("threshold") {
 		p.Threshold = &f.threshold
 	}
@@ -55,5 +58,16 @@ func (f *paramFlags) params() reason.Params {
 		p.Consensus = &no
 	}
 	p.Weight = confidence.Measure(f.weight)
-	return p
+	return p, nil
+}
+
+// noZero refuses a 0 that was given: in parameters it stands for a default, and
+// said aloud it would be something else, either impossible or useless.
+func noZero(set *pflag.FlagSet, names ...string) error {
+	for _, name := range names {
+		if f := set.Lookup(name); f.Changed && f.Value.String() == "0" {
+			return usagef("--%s 0 means nothing: leave it out for the default, or give another value", name)
+		}
+	}
+	return nil
 }

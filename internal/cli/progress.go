@@ -3,76 +3,78 @@ package cli
 import (
 	"fmt"
 	"io"
-	"os"
+	"strings"
 	"time"
-
-	"github.com/vbauerster/mpb/v8"
-	"github.com/vbauerster/mpb/v8/decor"
-	"golang.org/x/term"
 )
-
-// isTerminal reports whether w is a terminal that can redraw lines.
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb"
-}
 
 // progress shows how far long work is: a bar on a terminal, a plain line at
 // most every few seconds elsewhere, nothing with --quiet.
 type progress struct {
 	w     io.Writer
+	live  *live // nil: plain lines
 	label string
-	total int64
-	bars  *mpb.Progress
-	bar   *mpb.Bar
-	note  string
-
+	total int
 	every time.Duration
-	start time.Time
+	line  string // the last reading
+
+	base  int       // steps that were done when the clock was started
+	start time.Time // zero: at the first step
 	last  time.Time
 }
 
 func (a *app) progress(label string, total int) *progress {
-	p := &progress{w: a.err, label: label, total: int64(total), every: 5 * time.Second, start: time.Now()}
-	switch {
-	case a.quiet:
+	p := &progress{w: a.err, label: label, total: total, every: 5 * time.Second}
+	if a.quiet {
 		p.w = io.Discard
-	case isTerminal(a.err):
-		p.bars = mpb.New(mpb.WithOutput(a.err), mpb.WithRefreshRate(120*time.Millisecond))
-		p.bar = p.bars.AddBar(p.total,
-			mpb.PrependDecorators(decor.Name(label+" "), decor.CountersNoUnit("%d/%d ")),
-			mpb.AppendDecorators(
-				decor.Any(func(decor.Statistics) string { return p.note + " " }),
-				decor.OnComplete(decor.AverageETA(decor.ET_STYLE_GO), "done")),
-		)
+	} else {
+		p.live = newLive(a.err)
 	}
 	return p
 }
 
+// skip says that the first n steps had been done earlier, so that they don't
+// count as speed.
+func (p *progress) skip(n int) { p.base, p.start = n, time.Now() }
+
 // at moves to step n of the total; note is a short live reading.
 func (p *progress) at(n int, note string) {
-	if p.bar != nil {
-		p.note = note
-		p.bar.SetCurrent(int64(n))
+	if p.start.IsZero() { // a resumed run begins in the middle
+		p.skip(n)
+	}
+	p.line = fmt.Sprintf("%d/%d %s%s", n, p.total, note, p.left(n))
+	if p.live != nil {
+		p.live.update(func() []string { return []string{p.label + " " + bar(n, p.total, 20) + " " + p.line} })
 		return
 	}
 	now := time.Now()
-	if now.Sub(p.last) < p.every && int64(n) != p.total {
+	if now.Sub(p.last) < p.every && n != p.total {
 		return
 	}
 	p.last = now
-	eta := ""
-	if n > 0 && int64(n) < p.total {
-		left := time.Duration(float64(now.Sub(p.start)) / float64(n) * float64(p.total-int64(n)))
-		eta = fmt.Sprintf(", %s left", left.Round(time.Second))
-	}
-	fmt.Fprintf(p.w, "%s: %d/%d %s%s\n", p.label, n, p.total, note, eta)
+	fmt.Fprintf(p.w, "%s: %s\n", p.label, p.line)
 }
 
-// done ends the display, whether or not the total was reached.
-func (p *progress) done() {
-	if p.bars != nil {
-		p.bar.Abort(false)
-		p.bars.Wait()
+// left is the time left at the speed so far, as text.
+func (p *progress) left(n int) string {
+	if n <= p.base || n >= p.total {
+		return ""
 	}
+	d := time.Duration(float64(time.Since(p.start)) / float64(n-p.base) * float64(p.total-n))
+	return fmt.Sprintf(", %s left", d.Round(time.Second))
+}
+
+// done leaves the last reading on the terminal, whether or not it is the total.
+func (p *progress) done() {
+	if p.live != nil && p.line != "" {
+		p.live.draw(p.label+": "+p.line, nil)
+	}
+}
+
+// bar draws n of total in so many cells.
+func bar(n, total, cells int) string {
+	full := 0
+	if total > 0 {
+		full = max(0, min(cells, cells*n/total))
+	}
+	return strings.Repeat("█", full) + strings.Repeat("░", cells-full)
 }

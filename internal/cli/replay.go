@@ -37,12 +37,8 @@ and where, and how many tokens that saves. "-" reads stdin.
 			if cmd.Flags().Changed("threshold") {
 				p.Threshold = &threshold
 			}
-			// In the parameters 0 stands for a default; said aloud it would be
-			// something else, which is either impossible or useless.
-			for _, name := range []string{"window", "k", "eta", "warmup", "tau", "min-votes", "floor"} {
-				if f := cmd.Flags().Lookup(name); f.Changed && f.Value.String() == "0" {
-					return usagef("--%s 0 means nothing: leave it out for the default, or give another value", name)
-				}
+			if err := noZero(cmd.Flags(), "window", "tail", "k", "eta", "warmup", "tau", "min-votes", "budget", "floor"); err != nil {
+				return err
 			}
 			if err := p.Validate(); err != nil {
 				return usageError{err}
@@ -51,7 +47,7 @@ and where, and how many tokens that saves. "-" reads stdin.
 			if args[0] != "-" {
 				f, err := os.Open(args[0])
 				if err != nil {
-					return fmt.Errorf("replay: %w", err)
+					return fmt.Errorf("replay: %w: give a file of traces, or - for stdin", err)
 				}
 				defer f.Close()
 				in = f

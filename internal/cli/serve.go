@@ -2,9 +2,7 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -13,8 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"orrery/internal/server"
-	"orrery/internal/upstream"
-	"orrery/think/llm"
 	"orrery/think/reason"
 )
 
@@ -44,18 +40,19 @@ Methods:
   curl localhost:8888/v1/chat/completions -d '{"model": "builtin@deepconf-high", "messages": [{"role": "user", "content": "Compute 3 * (4 + 5)."}]}'`,
 		Args: exactArgs(0, "flags only"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg.Defaults = pf.params()
+			var err error
+			if cfg.Defaults, err = pf.params(); err != nil {
+				return err
+			}
 			if err := cfg.Defaults.Validate(); err != nil {
 				return usageError{err}
 			}
 			if err := src.check(); err != nil {
 				return err
 			}
-			keys, err := apiKeys(keyFile)
-			if err != nil {
+			if cfg.Keys, err = apiKeys(keyFile); err != nil {
 				return err
 			}
-			cfg.Keys = keys
 			if logRequests {
 				cfg.Logger = slog.New(slog.NewTextHandler(a.err, nil))
 			}
@@ -84,7 +81,7 @@ func apiKeys(file string) ([]string, error) {
 	if file != "" {
 		b, err := os.ReadFile(file)
 		if err != nil {
-			return nil, fmt.Errorf("read API keys: %w", err)
+			return nil, fmt.Errorf("read API keys: %w: give a readable file to --keys-file", err)
 		}
 		text, sep = string(b), "\n"
 	}
@@ -101,7 +98,7 @@ func apiKeys(file string) ([]string, error) {
 }
 
 func (a *app) serve(ctx context.Context, src *source, cfg server.Config, listen string) error {
-	g, closer, err := a.openForServing(ctx, src)
+	g, closer, _, err := a.openMeasured(ctx, src)
 	if err != nil {
 		return err
 	}
@@ -129,8 +126,9 @@ func (a *app) serve(ctx context.Context, src *source, cfg server.Config, listen 
 	}
 	if !a.quiet {
 		url := "http://" + net.JoinHostPort(host, fmt.Sprint(address.Port))
-		fmt.Fprintf(a.err, "serving %s (%s) on %s/v1\n", info.Model, info.Backend, url)
-		fmt.Fprintf(a.err, "methods: %s@{%s}\n", info.Model, strings.Join(reason.Names(), ", "))
+		model := oneLine(info.Model) // as the server calls it
+		fmt.Fprintf(a.err, "serving %s (%s) on %s/v1\n", model, info.Backend, url)
+		fmt.Fprintf(a.err, "methods: %s@{%s}\n", model, strings.Join(reason.Names(), ", "))
 		if !address.IP.IsLoopback() && len(cfg.Keys) == 0 {
 			fmt.Fprintf(a.err, "warning: anyone who can reach %s may ask: set --keys-file or %s\n", listen, apiKeysVariable)
 		}
@@ -140,31 +138,4 @@ func (a *app) serve(ctx context.Context, src *source, cfg server.Config, listen 
 		fmt.Fprintln(a.err, "stopped")
 	}
 	return err
-}
-
-// openForServing opens the generator and, for a server, measures first what it
-// can do, so that requests know its k and basis.
-func (a *app) openForServing(ctx context.Context, src *source) (llm.Generator, io.Closer, error) {
-	g, closer, err := src.open(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	c, ok := g.(*upstream.Client)
-	if !ok {
-		return g, closer, nil
-	}
-	r, err := c.Check(ctx)
-	if err != nil {
-		var e *llm.Error
-		if errors.As(err, &e) && (e.Kind == llm.LogprobsUnsupported || e.Kind == llm.NoTopLogprobs) {
-			err = nil // single and majority still work; deepconf says so itself
-		} else {
-			closer.Close()
-			return nil, nil, err
-		}
-	}
-	if !a.quiet && r.DeepConf.Level != upstream.Exact {
-		fmt.Fprintf(a.err, "DeepConf on this server: %s\n", r.DeepConf)
-	}
-	return g, closer, nil
 }

@@ -73,7 +73,6 @@ func (a *app) train(cmd *cobra.Command, r recipe.Recipe, o recipe.Options) error
 	o.Progress = func(p train.Progress) {
 		if bar == nil {
 			bar = a.progress("train "+r.Name, p.Steps)
-			bar.skip(max(0, p.Step-1)) // a resumed run begins in the middle
 		}
 		if p.Metric.Kind == "step" {
 			last = p
