@@ -112,6 +112,10 @@ func (s *source) open(ctx context.Context) (llm.Generator, io.Closer, error) {
 // was trained to be sampled at temperature 1.
 func isLocal(g llm.Generator) bool { return g.Info().Backend == "builtin" }
 
+// localWindow is the confidence group of our own models, whose traces are a few
+// dozen tokens: the automatic window's least, 32, would be most of a trace.
+const localWindow = 8
+
 // localDefaults fills in how our own models are sampled where nothing is said:
 // from the distribution that they were trained to be.
 func localDefaults(g llm.Generator, p reason.Params) reason.Params {
@@ -122,6 +126,9 @@ func localDefaults(g llm.Generator, p reason.Params) reason.Params {
 		}
 		if p.TopP == 0 {
 			p.TopP = 1
+		}
+		if p.Window == 0 {
+			p.Window = localWindow
 		}
 	}
 	return p

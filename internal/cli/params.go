@@ -30,7 +30,7 @@ func (f *paramFlags) flags(set *pflag.FlagSet) {
 	set.IntVar(&p.MinVotes, "min-votes", 0, "voters that an early end needs (default 2)")
 	set.BoolVar(&f.noConsensus, "no-consensus", false, "never end early for agreement")
 	set.StringVar(&f.weight, "weight", "", "deepconf-offline: mean, lowest_group, bottom10 or tail (default tail)")
-	set.Var(&p.Window, "window", "tokens a confidence group, or auto (default auto)")
+	set.Var(&p.Window, "window", "tokens a confidence group, or auto (default auto; our own models 8)")
 	set.IntVar(&p.Tail, "tail", 0, "tokens in the tail measure (default: the window)")
 	set.IntVar(&p.K, "k", 0, "alternatives a token that confidence is taken from (default 20)")
 	set.Float64Var(&p.Floor, "floor", 0, "least log-probability (default -100)")
