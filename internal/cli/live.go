@@ -70,7 +70,9 @@ func (l *live) draw(stays string, lines []string) {
 	if stays != "" {
 		b.WriteString(stays + "\x1b[K\n")
 	}
-	if most := max(1, rows-1); len(lines) > most {
+	if most := rows - 1; most < 1 {
+		lines = nil
+	} else if len(lines) > most {
 		rest := len(lines) - most + 1
 		lines = append(lines[:most-1:most-1], fmt.Sprintf("… and %d more", rest))
 	}

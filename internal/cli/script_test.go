@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"flag"
 	"os"
 	"testing"
 
@@ -13,6 +14,8 @@ func TestMain(m *testing.M) {
 	})
 }
 
+var update = flag.Bool("update", false, "write what commands print into the scripts that compare it")
+
 // TestScripts is the command line's specification: each file in
 // testdata/script runs the real program.
 func TestScripts(t *testing.T) {
@@ -23,5 +26,6 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		RequireExplicitExec: true,
+		UpdateScripts:       *update,
 	})
 }
