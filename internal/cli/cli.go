@@ -114,7 +114,7 @@ Start with:  orrery ask "Tom has 12 apples. He buys 7 more. How many apples does
 		},
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usagef("%s: %v: see '%s --help'", cmd.CommandPath(), err, cmd.CommandPath())
+		return usagef("%s: %v: see '%s --help'", cmd.Name(), err, cmd.CommandPath())
 	})
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print one JSON object on stdout (docs/json.md)")
 	root.PersistentFlags().BoolVarP(&a.quiet, "quiet", "q", false, "no progress on stderr")
@@ -133,7 +133,7 @@ func register(c func(*app) *cobra.Command) { commands = append(commands, c) }
 func exactArgs(n int, what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) != n {
-			return usagef("%s wants %s, got %d arguments: see '%s --help'", cmd.CommandPath(), what, len(args), cmd.CommandPath())
+			return usagef("%s wants %s, got %s: see '%s --help'", cmd.Name(), what, count(len(args), "argument"), cmd.CommandPath())
 		}
 		return nil
 	}

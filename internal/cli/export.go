@@ -46,7 +46,7 @@ as files that transformers, vLLM, SGLang, llama.cpp and Ollama load.`,
 			}
 			m, v, err := local.Load(files)
 			if err != nil {
-				return fmt.Errorf("export %s: %w", name, err)
+				return fmt.Errorf("export %s: %w: give the folder of a trained model, such as runs/NAME/final", name, err)
 			}
 			if err := export.Export(format, m, v, dir); err != nil {
 				return err

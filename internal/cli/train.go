@@ -43,12 +43,14 @@ Recipes:
 			if dir == "" {
 				dir = filepath.Join("runs", r.Name)
 			}
-			if !resume {
-				if _, err := os.Stat(filepath.Join(dir, "config.json")); err == nil {
-					return usagef("train %s: %s already holds a run: continue it with --resume, or choose another folder with --out", r.Name, dir)
-				} else if !errors.Is(err, fs.ErrNotExist) {
-					return fmt.Errorf("train %s: %w", r.Name, err)
-				}
+			_, err = os.Stat(filepath.Join(dir, "config.json"))
+			switch {
+			case err != nil && !errors.Is(err, fs.ErrNotExist):
+				return fmt.Errorf("train %s: %w", r.Name, err)
+			case err == nil && !resume:
+				return usagef("train %s: %s already holds a run: continue it with --resume, or choose another folder with --out", r.Name, dir)
+			case err != nil && resume:
+				return usagef("train %s: %s holds no run to continue: leave --resume out, or name the run's folder with --out", r.Name, dir)
 			}
 			return a.train(cmd, r, recipe.Options{Dir: dir, Resume: resume})
 		},
