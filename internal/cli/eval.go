@@ -3,8 +3,10 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -164,7 +166,7 @@ func (a *app) eval(cmd *cobra.Command, src *source, o eval.Options, out, html st
 	if r == nil || len(r.Records) == 0 {
 		return err
 	}
-	r.Command = "orrery " + shellQuote(a.args)
+	r.Command = "orrery " + shellQuote(withoutPasswords(a.args))
 	return errors.Join(a.evalResult(r, html), err)
 }
 
@@ -218,4 +220,22 @@ func (e *evalProgress) done() {
 	if e.bar != nil {
 		e.bar.done()
 	}
+}
+
+// withoutPasswords hides what a URL among the arguments may hold in front of
+// its host: the report is shown to others.
+func withoutPasswords(args []string) []string {
+	out := slices.Clone(args)
+	for i, arg := range out {
+		name, value, joined := strings.Cut(arg, "=")
+		if !joined {
+			name, value = "", arg
+		} else {
+			name += "="
+		}
+		if u, err := url.Parse(value); err == nil && u.User != nil {
+			out[i] = name + u.Scheme + "://…@" + u.Host + u.RequestURI()
+		}
+	}
+	return out
 }
