@@ -39,7 +39,7 @@
 //
 // The built-in model is small enough to train in an hour on two cores. It shows
 // that the machinery works and where confidence helps; it does not show what
-// DeepConf does for a large model, and docs/builtin.md doesn't claim it.
+// DeepConf does for a large model, and its card, internal/local/builtin/README.md, does not claim it.
 //
 // Confidence is measured on the alternatives that a server sends. Servers differ
 // in how many, in whether before or after the temperature, and in what they call
