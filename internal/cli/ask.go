@@ -29,7 +29,7 @@ tokens, its confidence, and why it ended. "-" reads the question from stdin.
 
 Methods:
 ` + methodList(),
-		Example: `  orrery ask "Tom has 12 apples. He buys 7 more. How many apples does Tom have?"
+		Example: `  orrery ask "Compute (14 + 22) * 3 - 58 / 2."
   orrery ask --method majority --budget 8 "Compute 3 * (4 + 5)."
   orrery ask --upstream http://localhost:8000 "How many primes are below 100?"`,
 		Args: func(cmd *cobra.Command, args []string) error {

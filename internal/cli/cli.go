@@ -98,7 +98,7 @@ func (a *app) root() *cobra.Command {
 OpenAI-compatible server, or of its own built-in reasoner, and trains, scores
 and inspects small reasoning models.
 
-Start with:  orrery ask "Tom has 12 apples. He buys 7 more. How many apples does Tom have?"`,
+Start with:  orrery ask "Compute (14 + 22) * 3 - 58 / 2."`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Version:       version(),
