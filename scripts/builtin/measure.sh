@@ -12,7 +12,8 @@ go build -o "$orrery" ./cmd/orrery
 for level in easy standard hard; do
 	"$orrery" eval --task arithmetic,prosqa,countdown --method single --n 1000 --level $level --seed 1 >"$out/builtin-single-$level.txt"
 done
-log=$(dirname "$orrery")/log.jsonl
+log=runs/builtin-eval.jsonl
+mkdir -p runs && rm -f "$log"
 compare="eval --task arithmetic,prosqa --method single,majority,deepconf-high,deepconf-low --budget 32 --n 300 --seed 1"
 "$orrery" $compare --out "$log" --html $out/builtin-eval.html | tee "$out/builtin-eval.txt"
 "$orrery" $compare --out "$log" --json --quiet >"$out/builtin-eval.json"
