@@ -209,16 +209,37 @@ func (k *tileKernel) moveC(store bool) {
 
 // step multiplies one column of a by one row of b and moves on.
 func (k *tileKernel) step() {
+	if regs := k.mr*k.np*k.width + k.np*k.width + 1; !k.wide && regs > ymmRegisters {
+		k.stepByColumn()
+	} else {
+		k.stepByRow()
+	}
+	for _, p := range k.pa {
+		k.ADDQ(k.cs, p)
+	}
+	for _, p := range k.b {
+		k.ADDQ(k.ldb, p)
+	}
+}
+
+// ymmRegisters is how many AVX2 has. Those above need AVX-512VL's encoding,
+// which avo would use without a word.
+const ymmRegisters = 16
+
+// panel is the memory of vector v of b's panel p at the present row.
+func (k *tileKernel) panel(p, v int) operand.Mem { return at(k.b[p], v*4*k.lanes()) }
+
+// stepByRow holds the row of b and takes the elements of a one after the other.
+func (k *tileKernel) stepByRow() {
 	var b []operand.Op
 	for p := range k.np {
 		for v := range k.width {
-			m := at(k.b[p], v*4*k.lanes())
 			if k.mr == 1 { // used once: straight from memory
-				b = append(b, m)
+				b = append(b, k.panel(p, v))
 				continue
 			}
 			r := k.vec()
-			k.VMOVUPS(m, r)
+			k.VMOVUPS(k.panel(p, v), r)
 			b = append(b, r)
 		}
 	}
@@ -232,10 +253,23 @@ func (k *tileKernel) step() {
 			k.VFMADD231PS(b[v], a, k.acc[i][v])
 		}
 	}
-	for _, p := range k.pa {
-		k.ADDQ(k.cs, p)
+}
+
+// stepByColumn holds the column of a and takes the vectors of b one after the
+// other: mr + 1 registers besides the sums instead of np·width + 1.
+func (k *tileKernel) stepByColumn() {
+	var a []reg.VecVirtual
+	for i := range k.mr {
+		a = append(a, k.vec())
+		k.VBROADCASTSS(k.rowA(i), a[i])
 	}
-	for _, p := range k.b {
-		k.ADDQ(k.ldb, p)
+	for p := range k.np {
+		for v := range k.width {
+			b := k.vec()
+			k.VMOVUPS(k.panel(p, v), b)
+			for i := range k.mr {
+				k.VFMADD231PS(b, a[i], k.acc[i][p*k.width+v])
+			}
+		}
 	}
 }
