@@ -38,6 +38,8 @@ var layers = map[string][]string{
 	"learn/train":      {"learn/tensor", "learn/grad", "learn/checkpoint", "learn/nn", "learn/token", "learn/sample", "task"},
 	"learn/recipe":     {"learn/train", "learn/nn", "learn/token", "task"},
 
+	"look/audit": {"learn/tensor", "learn/checkpoint", "report"},
+
 	"task":   {"think/answer"},
 	"report": {},
 
