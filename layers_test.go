@@ -38,7 +38,8 @@ var layers = map[string][]string{
 	"learn/train":      {"learn/tensor", "learn/grad", "learn/checkpoint", "learn/nn", "learn/token", "learn/sample", "task"},
 	"learn/recipe":     {"learn/train", "learn/nn", "learn/token", "task"},
 
-	"look/audit": {"learn/tensor", "learn/checkpoint", "report"},
+	"look/audit": {"learn/tensor", "learn/checkpoint", "look/delta", "report"},
+	"look/delta": {"learn/checkpoint"},
 
 	"task":   {"think/answer"},
 	"report": {},
