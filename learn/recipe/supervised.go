@@ -23,8 +23,9 @@ type Supervised struct {
 	// graph.
 	ExtraQueries int `json:"extra_queries"`
 
-	// Backward writes ProsQA's solutions from the answer up to the person.
-	Backward bool `json:"backward"`
+	// Search writes ProsQA's solutions as the walks that find the answer,
+	// instead of a shortest path.
+	Search bool `json:"search"`
 
 	// GraphRamp is the step from which on ProsQA's graphs have their full size;
 	// they begin small and grow linearly. 0: full from the beginning.
@@ -68,16 +69,10 @@ func (s *Supervised) prepare(name string, o Options) (*train.Run, error) {
 	if err != nil {
 		return nil, fmt.Errorf("recipe %s: %w", name, err)
 	}
-	write := func(p task.Problem) task.Problem { return p }
-	if s.Backward {
-		write = backward
-		for _, held := range problems.HeldOut() {
-			for i, p := range held {
-				if p.Task == "prosqa" {
-					held[i] = backward(p)
-				}
-			}
-		}
+	write := writer(shortest)
+	if s.Search {
+		write = search
+		rewrite(problems.HeldOut(), s.Train.Seed)
 	}
 	problems.Expand = map[string]func(*rand.Rand, task.Problem) train.Example{
 		"prosqa": func(rng *rand.Rand, p task.Problem) train.Example {
@@ -93,4 +88,15 @@ func (s *Supervised) prepare(name string, o Options) (*train.Run, error) {
 		Dir: o.Dir, Resume: o.Resume, Recipe: Choice{name, s},
 		Config: s.Train, Model: s.Model, Vocab: v, Source: problems,
 	}, nil
+}
+
+// rewrite writes the held-out solutions of ProsQA as searches.
+func rewrite(held [][]task.Problem, seed uint64) {
+	for _, problems := range held {
+		for i, p := range problems {
+			if g, ok := p.Data.(*task.Graph); ok {
+				problems[i].Steps = search(rand.New(rand.NewPCG(seed, uint64(i))), g, g.Root, g.Target)
+			}
+		}
+	}
 }

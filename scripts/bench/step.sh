@@ -4,7 +4,7 @@
 # Installs Debian's python3-torch if it isn't there. OpenBLAS picks its kernels
 # by the processor's model number and falls back to SSE2 ones on processors
 # that are younger than it, so PyTorch runs twice: as installed, and with the
-# AVX-512 kernels named (OPENBLAS_CORETYPE=SkylakeX). Compare with the faster.
+# kernels named that fit the processor's flags. Compare with the faster.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 rounds=${1:-3}
@@ -16,7 +16,9 @@ trap 'rm -f "${TMPDIR:-/tmp}/nn.bench"' EXIT
 
 ours() { "${TMPDIR:-/tmp}/nn.bench" -test.run xxx -test.bench "TrainStep/$1\$" -test.benchtime 5x | awk '/ns\/op/{printf "%.1f\n", $3/1e6}'; }
 torch() { $python scripts/bench/pytorch_step.py "$@" --steps 5; }
-torch_named() { OPENBLAS_CORETYPE=SkylakeX torch "$@"; }
+core=Haswell
+grep -qw avx512vl /proc/cpuinfo && core=SkylakeX
+torch_named() { OPENBLAS_CORETYPE=$core torch "$@"; }
 median() { sort -n | awk '{v[NR]=$1} END{print v[int((NR+1)/2)]}'; }
 
 compare() { # name, PyTorch's arguments
@@ -27,7 +29,7 @@ compare() { # name, PyTorch's arguments
 	done
 	local x y z
 	x=$(printf '%s\n' "${a[@]}" | median) y=$(printf '%s\n' "${b[@]}" | median) z=$(printf '%s\n' "${c[@]}" | median)
-	awk -v n="$name" -v x="$x" -v y="$y" -v z="$z" 'BEGIN{printf "%-8s orrery %8.1f ms   pytorch %8.1f ms (%.2f times)   pytorch, AVX-512 named %8.1f ms (%.2f times)\n", n, x, y, y/x, z, z/x}'
+	awk -v n="$name" -v c="$core" -v x="$x" -v y="$y" -v z="$z" 'BEGIN{printf "%-8s orrery %8.1f ms   pytorch %8.1f ms (%.2f times)   pytorch, %s named %8.1f ms (%.2f times)\n", n, x, y, y/x, c, z, z/x}'
 }
 compare d256 --gpt
 compare builtin --vocab 593 --d 128 --layers 6 --heads 4 --kv 2 --hd 32 --ffn 384 --batch 32 --seq 128
