@@ -9,118 +9,90 @@ import (
 // DType is a safetensors element type, by the name the header uses.
 type DType string
 
-// The types that are read and written. Floats convert to float32 and back;
-// integers and booleans pass as bytes only, as float32 can't hold them all.
+// The types of the format. F64 to F8_E8M0 convert to float32; integers,
+// booleans, complex numbers and what is smaller than a byte pass as bytes only:
+// float32 can't hold the former, and the format doesn't say how the latter are
+// packed.
 const (
-	F64  DType = "F64"
-	F32  DType = "F32"
-	F16  DType = "F16"
-	BF16 DType = "BF16"
-	I64  DType = "I64"
-	I32  DType = "I32"
-	I16  DType = "I16"
-	I8   DType = "I8"
-	U64  DType = "U64"
-	U32  DType = "U32"
-	U16  DType = "U16"
-	U8   DType = "U8"
-	Bool DType = "BOOL"
+	F64        DType = "F64"
+	F32        DType = "F32"
+	F16        DType = "F16"
+	BF16       DType = "BF16"
+	F8E4M3     DType = "F8_E4M3"
+	F8E5M2     DType = "F8_E5M2"
+	F8E4M3FNUZ DType = "F8_E4M3FNUZ"
+	F8E5M2FNUZ DType = "F8_E5M2FNUZ"
+	F8E8M0     DType = "F8_E8M0"
+	F6E2M3     DType = "F6_E2M3"
+	F6E3M2     DType = "F6_E3M2"
+	F4         DType = "F4"
+	C64        DType = "C64" // two F32
+	I64        DType = "I64"
+	I32        DType = "I32"
+	I16        DType = "I16"
+	I8         DType = "I8"
+	U64        DType = "U64"
+	U32        DType = "U32"
+	U16        DType = "U16"
+	U8         DType = "U8"
+	Bool       DType = "BOOL"
 )
 
-// kinds gives for each type its bytes an element and its place in a file
+// kinds gives for each type its bits an element and its place in a file
 // written here: descending, so that wide types come first and stay aligned.
 // The ranks are those of the reference implementation's enumeration, so that
 // the order of tensors is the reference's.
-var kinds = map[DType]struct{ size, rank int }{
-	Bool: {1, 0}, U8: {1, 1}, I8: {1, 2},
-	I16: {2, 3}, U16: {2, 4}, F16: {2, 5}, BF16: {2, 6},
-	I32: {4, 7}, U32: {4, 8}, F32: {4, 9},
-	F64: {8, 10}, I64: {8, 11}, U64: {8, 12},
+var kinds = map[DType]struct{ bits, rank int }{
+	Bool: {8, 0}, F4: {4, 1}, F6E2M3: {6, 2}, F6E3M2: {6, 3}, U8: {8, 4}, I8: {8, 5},
+	F8E5M2: {8, 6}, F8E4M3: {8, 7}, F8E8M0: {8, 8}, F8E4M3FNUZ: {8, 9}, F8E5M2FNUZ: {8, 10},
+	I16: {16, 11}, U16: {16, 12}, F16: {16, 13}, BF16: {16, 14},
+	I32: {32, 15}, U32: {32, 16}, F32: {32, 17},
+	C64: {64, 18}, F64: {64, 19}, I64: {64, 20}, U64: {64, 21},
 }
 
-// foreign are types of the format that this package doesn't read.
-var foreign = map[DType]bool{
-	"F8_E4M3": true, "F8_E5M2": true, "F8_E8M0": true, "F8_E4M3FNUZ": true, "F8_E5M2FNUZ": true,
-	"F4": true, "F6_E2M3": true, "F6_E3M2": true, "C64": true,
-}
+// Bits is the bits of one element, 0 for a type that the format doesn't have.
+func (d DType) Bits() int { return kinds[d].bits }
 
-// Size is the bytes of one element, 0 for a type that is not read here.
-func (d DType) Size() int { return kinds[d].size }
+// Size is the bytes of one element, 0 for those that are smaller than a byte
+// and for a type that the format doesn't have.
+func (d DType) Size() int { return kinds[d].bits / 8 }
 
 // Float reports whether elements convert to float32.
-func (d DType) Float() bool { return d == F64 || d == F32 || d == F16 || d == BF16 }
+func (d DType) Float() bool {
+	switch d {
+	case F64, F32, F16, BF16, F8E8M0:
+		return true
+	}
+	return fp8[d] != nil
+}
 
 // check says why d can't be read, nil if it can.
 func (d DType) check() error {
-	switch {
-	case kinds[d].size > 0:
-		return nil
-	case foreign[d]:
-		return fmt.Errorf("%w %s", ErrUnsupported, d)
+	if kinds[d].bits == 0 {
+		return fmt.Errorf("unknown dtype %q", string(d))
 	}
-	return fmt.Errorf("unknown dtype %q", string(d))
+	return nil
 }
 
-// BF16From rounds to the nearest bfloat16, ties to even. Values beyond the
-// largest finite code become infinite; a NaN keeps its upper payload bits.
-func BF16From(f float32) uint16 {
-	b := math.Float32bits(f)
-	if f != f {
-		if code := uint16(b >> 16); code&0x7f != 0 {
-			return code
-		}
-		return uint16(b>>16) | 0x40 // the payload was all in the lower half: stay a NaN
+// encodes says why float32 doesn't convert to d, nil if it does.
+func (d DType) encodes() error {
+	if !d.Float() || d == F8E8M0 { // E8M0 holds powers of two: nothing says how others round
+		return fmt.Errorf("%w: floats don't convert to %s", ErrUnsupported, d)
 	}
-	return uint16((b + 0x7fff + b>>16&1) >> 16)
+	return nil
 }
 
-// BF16To is the value of a bfloat16 code, exactly.
-func BF16To(code uint16) float32 { return math.Float32frombits(uint32(code) << 16) }
-
-// F16From rounds to the nearest IEEE half, ties to even. Values that round
-// beyond 65504 become infinite; a NaN keeps its upper payload bits.
-func F16From(f float32) uint16 {
-	b := math.Float32bits(f)
-	sign := uint16(b >> 16 & 0x8000)
-	b &= 0x7fffffff
-	switch {
-	case b > 0x7f800000: // NaN
-		code := sign | 0x7c00 | uint16(b>>13&0x3ff)
-		if code&0x3ff == 0 {
-			code |= 0x200
-		}
-		return code
-	case b >= 0x47800000: // 2^16 and infinity
-		return sign | 0x7c00
-	case b >= 0x38800000: // normal halves, from 2^-14: rebias 127 to 15, then round off 13 bits
-		b -= 112 << 23
-		return sign | uint16((b+0xfff+b>>13&1)>>13)
-	case b < 0x33000000: // below 2^-25, half of the least subnormal
-		return sign
+// Decode converts len(dst) little-endian elements of src to float32. F64 rounds
+// to nearest, ties to even; the others are exact. The error is ErrUnsupported
+// for a type that Float denies.
+func (d DType) Decode(dst []float32, src []byte) error {
+	if !d.Float() {
+		return fmt.Errorf("%w: %s doesn't convert to float32", ErrUnsupported, d)
 	}
-	// A subnormal half counts units of 2^-24: shift the 24-bit significand
-	// down by 126 - exponent (14 to 24) and round to nearest even.
-	shift := 126 - b>>23
-	m := b&0x7fffff | 0x800000
-	half := uint32(1)<<(shift-1) - 1
-	return sign | uint16((m+half+m>>shift&1)>>shift)
+	d.decode(dst, src)
+	return nil
 }
 
-// F16To is the value of a half code, exactly.
-func F16To(code uint16) float32 {
-	sign, exp, m := uint32(code&0x8000)<<16, uint32(code>>10&0x1f), uint32(code&0x3ff)
-	switch exp {
-	case 0:
-		v := float32(m) * (1.0 / (1 << 24))
-		return math.Float32frombits(math.Float32bits(v) | sign)
-	case 31:
-		return math.Float32frombits(sign | 0x7f800000 | m<<13)
-	}
-	return math.Float32frombits(sign | (exp+112)<<23 | m<<13)
-}
-
-// decode converts little-endian elements of a float type to float32. F64
-// rounds to nearest even, the others are exact.
 func (d DType) decode(dst []float32, src []byte) {
 	switch d {
 	case F64:
@@ -139,14 +111,51 @@ func (d DType) decode(dst []float32, src []byte) {
 		for i := range dst {
 			dst[i] = BF16To(binary.LittleEndian.Uint16(src[2*i:]))
 		}
+	case F8E8M0:
+		for i := range dst {
+			dst[i] = e8m0To(src[i])
+		}
+	default:
+		table := &fp8[d].table
+		for i := range dst {
+			dst[i] = table[src[i]]
+		}
 	}
 }
 
-// encode appends the elements in little-endian order. It returns the index of
-// the first finite value that the type would turn into an infinity, -1 if none.
-func (d DType) encode(dst []byte, src []float32) ([]byte, int) {
+// Decode64 is Decode to float64, exact for every type.
+func (d DType) Decode64(dst []float64, src []byte) error {
+	if d == F64 {
+		for i := range dst {
+			dst[i] = math.Float64frombits(binary.LittleEndian.Uint64(src[8*i:]))
+		}
+		return nil
+	}
+	var part [512]float32
+	for lo := 0; lo < len(dst); lo += len(part) {
+		n := min(len(part), len(dst)-lo)
+		if err := d.Decode(part[:n], src[lo*d.Size():]); err != nil {
+			return err
+		}
+		for i, v := range part[:n] {
+			dst[lo+i] = float64(v)
+		}
+	}
+	return nil
+}
+
+// Encode appends the elements in little-endian order, each rounded to nearest,
+// ties to even. It returns the index of the first value that the type can't
+// hold, -1 if there is none: a finite one beyond the largest, or an infinity
+// where the type has none. The error is ErrUnsupported for a type that floats
+// don't convert to.
+func (d DType) Encode(dst []byte, src []float32) ([]byte, int, error) {
+	if err := d.encodes(); err != nil {
+		return dst, -1, err
+	}
 	bad := -1
 	for i, v := range src {
+		ok := true
 		switch d {
 		case F64:
 			dst = binary.LittleEndian.AppendUint64(dst, math.Float64bits(float64(v)))
@@ -157,11 +166,51 @@ func (d DType) encode(dst []byte, src []float32) ([]byte, int) {
 			if d == F16 {
 				code, inf = F16From(v), 0x7c00
 			}
-			if code&0x7fff == inf && bad < 0 && !math.IsInf(float64(v), 0) {
-				bad = i
-			}
+			ok = code&0x7fff != inf || math.IsInf(float64(v), 0)
 			dst = binary.LittleEndian.AppendUint16(dst, code)
+		default:
+			var code uint16
+			code, ok = fp8[d].round(float64(v))
+			dst = append(dst, byte(code))
+		}
+		if !ok && bad < 0 {
+			bad = i
 		}
 	}
-	return dst, bad
+	return dst, bad, nil
+}
+
+// Encode64 is Encode from float64, with a single rounding.
+func (d DType) Encode64(dst []byte, src []float64) ([]byte, int, error) {
+	if err := d.encodes(); err != nil {
+		return dst, -1, err
+	}
+	bad := -1
+	for i, v := range src {
+		ok := true
+		switch d {
+		case F64:
+			dst = binary.LittleEndian.AppendUint64(dst, math.Float64bits(v))
+		case F32:
+			f := float32(v)
+			ok = !math.IsInf(float64(f), 0) || math.IsInf(v, 0)
+			dst = binary.LittleEndian.AppendUint32(dst, math.Float32bits(f))
+		case F16, BF16:
+			l := layoutBF16
+			if d == F16 {
+				l = layoutF16
+			}
+			var code uint16
+			code, ok = l.round(v)
+			dst = binary.LittleEndian.AppendUint16(dst, code)
+		default:
+			var code uint16
+			code, ok = fp8[d].round(v)
+			dst = append(dst, byte(code))
+		}
+		if !ok && bad < 0 {
+			bad = i
+		}
+	}
+	return dst, bad, nil
 }

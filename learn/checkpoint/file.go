@@ -20,17 +20,11 @@ import (
 // index names, seen as one. It is safe for concurrent use.
 type File struct {
 	name     string
-	shards   []shard
+	index    string // path of the index, "" for a single file
+	shards   []*Shard
 	tensors  map[string]entry
 	metadata map[string]string
 	warnings []string
-}
-
-type shard struct {
-	name   string
-	r      io.ReaderAt
-	close  func() error
-	header *header
 }
 
 type entry struct {
@@ -73,10 +67,17 @@ func OpenFS(fsys fs.FS, name string) (*File, error) {
 // while the File is in use. The name is for errors.
 func Parse(name string, data []byte) (*File, error) {
 	f := &File{name: name}
-	if err := f.add(shard{name: name, r: bytes.NewReader(data)}, int64(len(data))); err != nil {
+	if err := f.add(held(name, data)); err != nil {
 		return nil, err
 	}
 	return f, f.single()
+}
+
+// held is a shard whose bytes are in memory.
+func held(source string, data []byte) *Shard {
+	s := newShard(source, bytes.NewReader(data), int64(len(data)))
+	s.mapWith(inMemory(data))
+	return s
 }
 
 // openFS opens base inside a folder; show turns a name in the folder into the
@@ -159,9 +160,13 @@ func (f *File) openShard(fsys fs.FS, base, show string) error {
 		file.Close()
 		return &Error{Op: "open", File: show, Offset: -1, Err: cause(err)}
 	}
-	size := st.Size()
 	if r, ok := file.(io.ReaderAt); ok {
-		return f.add(shard{name: show, r: r, close: file.Close}, size)
+		s := newShard(show, r, st.Size())
+		s.close = file.Close
+		if disk, ok := file.(*os.File); ok {
+			s.mapWith(&mappedFile{file: disk})
+		}
+		return f.add(s)
 	}
 	// A file system without random access: hold the file, which is the only
 	// case where a shard is in memory whole.
@@ -170,7 +175,7 @@ func (f *File) openShard(fsys fs.FS, base, show string) error {
 	if err != nil {
 		return &Error{Op: "read", File: show, Offset: int64(len(data)), Err: cause(err)}
 	}
-	return f.add(shard{name: show, r: bytes.NewReader(data)}, int64(len(data)))
+	return f.add(held(show, data))
 }
 
 // cause drops the operation and path of an fs.PathError, which Error has.
@@ -183,20 +188,23 @@ func cause(err error) error {
 
 // add reads a shard's header and keeps the shard, which Close closes even if
 // the header is bad.
-func (f *File) add(s shard, size int64) (err error) {
-	s.header, err = readHeader(s.name, s.r, size)
+func (f *File) add(s *Shard) error {
 	f.shards = append(f.shards, s)
+	h, err := readHeader(s.Source, s.r, s.Size)
+	if err == nil {
+		s.Data, s.Tensors, s.Metadata = h.data, h.tensors, h.metadata
+	}
 	return err
 }
 
 // single makes the one shard the whole checkpoint.
 func (f *File) single() error {
-	h := f.shards[0].header
-	f.tensors = make(map[string]entry, len(h.tensors))
-	for _, t := range h.tensors {
+	s := f.shards[0]
+	f.tensors = make(map[string]entry, len(s.Tensors))
+	for _, t := range s.Tensors {
 		f.tensors[t.Name] = entry{t, 0}
 	}
-	f.metadata = h.metadata
+	f.metadata = s.Metadata
 	return nil
 }
 
@@ -204,7 +212,7 @@ func (f *File) warn(format string, args ...any) {
 	f.warnings = append(f.warnings, fmt.Sprintf(format, args...))
 }
 
-// Close closes the files. Tensors that were read stay valid.
+// Close closes the files. Tensors that were read stay valid, Bytes do not.
 func (f *File) Close() error {
 	var errs []error
 	for _, s := range f.shards {
@@ -214,6 +222,13 @@ func (f *File) Close() error {
 	}
 	return errors.Join(errs...)
 }
+
+// Shards lists the files that hold the tensors, sorted by name; a single file is
+// one. It must not be modified.
+func (f *File) Shards() []*Shard { return f.shards }
+
+// Index is the path of the index, "" if there is none.
+func (f *File) Index() string { return f.index }
 
 // Names lists the tensors, sorted.
 func (f *File) Names() []string { return slices.Sorted(maps.Keys(f.tensors)) }
@@ -237,13 +252,18 @@ func (f *File) Warnings() []string { return f.warnings }
 func (f *File) Section(name string) (*io.SectionReader, Info, error) {
 	e, ok := f.tensors[name]
 	if !ok {
-		err := &Error{Op: "read", File: f.name, Tensor: name, Offset: -1, Err: ErrNoTensor}
-		if len(f.tensors) > 0 {
-			err.Hint = fmt.Sprintf("the file has %d tensors, such as %q", len(f.tensors), f.Names()[0])
-		}
-		return nil, Info{}, err
+		return nil, Info{}, f.missing(name)
 	}
-	return io.NewSectionReader(f.shards[e.shard].r, e.Offset, e.Bytes), e.Info, nil
+	return f.shards[e.shard].Section(e.Info), e.Info, nil
+}
+
+// missing is the error for a name that no tensor has.
+func (f *File) missing(name string) error {
+	err := &Error{Op: "read", File: f.name, Tensor: name, Offset: -1, Err: ErrNoTensor}
+	if len(f.tensors) > 0 {
+		err.Hint = fmt.Sprintf("the file has %d tensors, such as %q", len(f.tensors), f.Names()[0])
+	}
+	return err
 }
 
 // Raw reads a tensor's bytes, little-endian, of any type.

@@ -211,7 +211,7 @@ func TestLlamaGGUF(t *testing.T) {
 				x = uninterleave(x, p.heads)
 			}
 			rounded := make([]byte, 0)
-			rounded, _ = stored.encode(rounded, w.Tensor.Data)
+			rounded, _, _ = stored.Encode(rounded, w.Tensor.Data)
 			want := tensor.New(w.Tensor.Shape...)
 			stored.decode(want.Data, rounded)
 			if !slices.Equal(x.Data, want.Data) {

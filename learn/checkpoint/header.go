@@ -31,10 +31,17 @@ type Info struct {
 }
 
 // Elements is the number of elements.
-func (i Info) Elements() int64 { return i.Bytes / int64(i.DType.Size()) }
+func (i Info) Elements() int64 {
+	n := int64(1)
+	for _, d := range i.Shape {
+		n *= int64(d)
+	}
+	return n
+}
 
 // header is a parsed safetensors header: tensors in the order of their bytes.
 type header struct {
+	data     int64 // where the tensors' bytes begin
 	tensors  []Info
 	metadata map[string]string
 }
@@ -76,8 +83,8 @@ func readHeader(name string, r io.ReaderAt, size int64) (*header, error) {
 	if e != nil {
 		return fail(e)
 	}
-	data := 8 + int64(n)
-	if e := h.tile(data, size-data); e != nil {
+	h.data = 8 + int64(n)
+	if e := h.tile(h.data, size-h.data); e != nil {
 		return fail(e)
 	}
 	for i := range h.tensors {
@@ -161,11 +168,7 @@ func parseHeader(raw []byte) (*header, *Error) {
 		}
 	}
 	if err != nil {
-		e := where(p.tensor, 8+p.d.InputOffset(), "%w", err)
-		if errors.Is(err, ErrUnsupported) {
-			e.Hint = "convert the tensor to BF16, F16, F32 or F64"
-		}
-		return nil, e
+		return nil, where(p.tensor, 8+p.d.InputOffset(), "%w", err)
 	}
 	return h, nil
 }
@@ -234,9 +237,9 @@ func (p *parser) info(name string) (Info, error) {
 		return t, fmt.Errorf("data_offsets end at %d, before they begin at %d", offsets[1], offsets[0])
 	}
 	t.Offset, t.Bytes = offsets[0], offsets[1]-offsets[0]
-	want, ok := byteSize(t.DType, t.Shape)
-	if !ok {
-		return t, fmt.Errorf("the size of shape %v overflows", t.Shape)
+	want, err := byteSize(t.DType, t.Shape)
+	if err != nil {
+		return t, err
 	}
 	if want != t.Bytes {
 		return t, fmt.Errorf("shape %v of %s takes %d bytes, data_offsets span %d", t.Shape, t.DType, want, t.Bytes)
@@ -244,26 +247,31 @@ func (p *parser) info(name string) (Info, error) {
 	return t, nil
 }
 
-// byteSize is the bytes of a tensor; false if they or any partial product of
-// the dimensions overflow, even where a zero would hide it.
-func byteSize(d DType, shape []int) (int64, bool) {
-	n, zero := int64(d.Size()), false
+// byteSize is the bytes of a tensor. It is an error if its bits or any partial
+// product of the dimensions overflow, even where a zero would hide it, and if
+// the bits of elements smaller than a byte don't fill the last byte: the format
+// has no padding.
+func byteSize(d DType, shape []int) (int64, error) {
+	bits, zero := int64(d.Bits()), false
 	for _, dim := range shape {
 		switch {
 		case dim < 0:
-			return 0, false
+			return 0, fmt.Errorf("shape %v has a negative dimension", shape)
 		case dim == 0:
 			zero = true
-		case n > math.MaxInt64/int64(dim):
-			return 0, false
+		case bits > math.MaxInt64/int64(dim):
+			return 0, fmt.Errorf("the size of shape %v overflows", shape)
 		default:
-			n *= int64(dim)
+			bits *= int64(dim)
 		}
 	}
-	if zero {
-		return 0, true
+	switch {
+	case zero:
+		return 0, nil
+	case bits%8 != 0:
+		return 0, fmt.Errorf("shape %v of %s takes %d bits, which are no whole number of bytes", shape, d, bits)
 	}
-	return n, true
+	return bits / 8, nil
 }
 
 func (p *parser) token() (json.Token, error) {

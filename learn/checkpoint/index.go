@@ -21,6 +21,7 @@ func (f *File) openIndex(fsys fs.FS, base string, show func(string) string) erro
 	if err != nil {
 		return err
 	}
+	f.index = place
 	number := map[string]int{}
 	for _, s := range slices.Sorted(maps.Values(weights)) {
 		if _, ok := number[s]; ok {
@@ -28,12 +29,15 @@ func (f *File) openIndex(fsys fs.FS, base string, show func(string) string) erro
 		}
 		number[s] = len(f.shards)
 		if err := f.openShard(fsys, s, show(s)); err != nil {
+			if e, ok := errors.AsType[*Error](err); ok && errors.Is(err, fs.ErrNotExist) {
+				e.Tensor = firstIn(weights, s)
+			}
 			return err
 		}
 	}
 	f.tensors = make(map[string]entry, len(weights))
 	for s, i := range number {
-		for _, t := range f.shards[i].header.tensors {
+		for _, t := range f.shards[i].Tensors {
 			switch weights[t.Name] {
 			case s:
 				f.tensors[t.Name] = entry{t, i}
@@ -123,6 +127,16 @@ func (f *File) readIndex(fsys fs.FS, base, place string) (map[string]string, err
 		return fail(p.d.InputOffset(), "%w", err)
 	}
 	return weights, nil
+}
+
+// firstIn is the first of the tensors that the index places in a shard.
+func firstIn(weights map[string]string, shard string) string {
+	for _, name := range slices.Sorted(maps.Keys(weights)) {
+		if weights[name] == shard {
+			return name
+		}
+	}
+	return ""
 }
 
 // checkShard refuses shard names that lead anywhere but to a file beside the

@@ -40,7 +40,10 @@ func (e Entry) check() error {
 	if err := d.check(); err != nil {
 		return err
 	}
-	size, ok := byteSize(d, e.shape())
+	size, err := byteSize(d, e.shape())
+	if err != nil {
+		return err
+	}
 	switch {
 	case !utf8.ValidString(e.Name):
 		return fmt.Errorf("the name %q isn't UTF-8", e.Name)
@@ -48,12 +51,10 @@ func (e Entry) check() error {
 		return errors.New("the name is reserved by the format")
 	case len(e.shape()) > maxRank:
 		return fmt.Errorf("%d dimensions are more than %d", len(e.shape()), maxRank)
-	case !ok:
-		return fmt.Errorf("the size of shape %v overflows", e.shape())
 	case e.Tensor != nil && e.Raw != nil:
 		return errors.New("both a tensor and raw bytes are given")
-	case e.Tensor != nil && !d.Float():
-		return fmt.Errorf("%w: float32 doesn't convert to %s", ErrUnsupported, d)
+	case e.Tensor != nil && d.encodes() != nil:
+		return d.encodes()
 	case e.Tensor != nil && int64(len(e.Tensor.Data)) != size/int64(d.Size()):
 		return fmt.Errorf("shape %v doesn't fit %d elements", e.shape(), len(e.Tensor.Data))
 	case e.Tensor == nil && int64(len(e.Raw)) != size:
@@ -194,9 +195,12 @@ func writeElements(w io.Writer, e Entry) (int64, error) {
 	var written int64
 	for lo := 0; lo < len(e.Tensor.Data); lo += step {
 		part := e.Tensor.Data[lo:min(lo+step, len(e.Tensor.Data))]
-		b, bad := d.encode(buf[:0], part)
-		if bad >= 0 {
-			return written + int64(bad*d.Size()), fmt.Errorf("element %d, %g, is beyond the range of %s: write BF16 or F32", lo+bad, part[bad], d)
+		b, bad, err := d.Encode(buf[:0], part)
+		if err == nil && bad >= 0 {
+			err = fmt.Errorf("element %d, %g, is beyond the range of %s: write BF16 or F32", lo+bad, part[bad], d)
+		}
+		if err != nil {
+			return written + int64(max(bad, 0)*d.Size()), err
 		}
 		n, err := w.Write(b)
 		written += int64(n)
