@@ -239,39 +239,51 @@ type Overlap struct {
 	MinusNull *float64 `json:"minus_null"`
 }
 
-// Spectrum is a matrix's singular values before and after, and what turned.
+// Spectrum is a matrix's singular values before and after, and what turned:
+// package spectrum's findings.
 type Spectrum struct {
-	Mode            string       `json:"mode"` // "top", "exact", "lora"
-	K               int          `json:"k"`
-	Sigma0          []float64    `json:"sigma0"` // top k of the base, descending
-	Sigma1          []float64    `json:"sigma1"`
-	NSS             *float64     `json:"nss"`
-	NSSInterval     *[2]float64  `json:"nss_interval"` // where nss is not known
-	NSSFloor        *float64     `json:"nss_floor"`    // exact mode: what rounding can make of no change
-	AnglesU         []float64    `json:"angles_u"`     // degrees, ascending; nil if the subspace is not determined
-	AnglesV         []float64    `json:"angles_v"`
-	AngleError      *float64     `json:"angle_error"` // degrees; an angle below 10 of it is only "≤ bound"
-	Gap             *float64     `json:"gap"`         // σ_k−σ_{k+1} of the base
-	SRank           *float64     `json:"srank"`       // ‖ΔW‖_F²/‖ΔW‖₂²
-	UpdateRank      *int         `json:"update_rank"`
-	UpdateRankShare *float64     `json:"update_rank_share"`
-	EnergyIn        *float64     `json:"energy_in"`
-	EnergyInBase    *float64     `json:"energy_in_baseline"` // k²/mn
-	EnergyOut       *float64     `json:"energy_out"`
-	EnergyOutBase   *float64     `json:"energy_out_baseline"` // (1−k/m)(1−k/n)
-	Certificate     *Certificate `json:"certificate"`
-	Theory          []Inequality `json:"theory,omitempty"`
-	Warnings        []string     `json:"warnings,omitempty"`
+	Mode        string      `json:"mode"`           // "top", "exact", "lora"
+	With        string      `json:"with,omitempty"` // what computed it
+	K           int         `json:"k"`
+	Sigma0      []float64   `json:"sigma0"` // top k of the base, descending
+	Sigma1      []float64   `json:"sigma1"`
+	NSS         *float64    `json:"nss"`
+	NSSInterval *[2]float64 `json:"nss_interval"` // where nss is not known
+	NSSFloor    *float64    `json:"nss_floor"`    // exact mode: what rounding can make of no change
+	AnglesU     []float64   `json:"angles_u"`     // degrees, descending; nil if the subspace is not determined
+	AnglesV     []float64   `json:"angles_v"`
+	// AnglesUBound[i] is not nil where angle i is not resolved: it is then at most this.
+	AnglesUBound    []*float64    `json:"angles_u_bound"`
+	AnglesVBound    []*float64    `json:"angles_v_bound"`
+	AngleError      *float64      `json:"angle_error"` // degrees
+	Gap             *float64      `json:"gap"`         // σ_k−σ_{k+1} of the base
+	SRank           *float64      `json:"srank"`       // ‖ΔW‖_F²/‖ΔW‖₂²
+	UpdateRank      *int          `json:"update_rank"`
+	UpdateRankShare *float64      `json:"update_rank_share"`
+	UpdateRankMin   int           `json:"update_rank_at_least,omitempty"` // where update_rank is not known
+	EnergyIn        *float64      `json:"energy_in"`
+	EnergyInBase    *float64      `json:"energy_in_baseline"` // k²/mn
+	EnergyOut       *float64      `json:"energy_out"`
+	EnergyOutBase   *float64      `json:"energy_out_baseline"` // (1−k/m)(1−k/n)
+	Certificate     *Certificates `json:"certificate"`
+	Inequalities    []Inequality  `json:"inequalities,omitempty"`
+	Warnings        []string      `json:"warnings,omitempty"`
 }
 
-// Certificate is how far the top k of a randomised decomposition can be trusted.
+// Certificates are how far the top k of base and tuned can be trusted.
+type Certificates struct {
+	Base  Certificate `json:"base"`
+	Tuned Certificate `json:"tuned"`
+}
+
+// Certificate is that of one decomposition.
 type Certificate struct {
-	Rho       *float64 `json:"rho"`       // largest residual
-	Tail      *float64 `json:"tail"`      // ‖W‖_F²−‖QᵀW‖_F²
-	Tau       *float64 `json:"tau"`       // norm of what is left
+	Rho       *float64 `json:"rho"`         // largest residual: a singular value lies within it
+	Tail      *float64 `json:"tail_energy"` // ‖W‖_F²−‖QᵀW‖_F²
+	Tau       *float64 `json:"tau"`         // norm of what is left
+	Gap       *float64 `json:"gap"`
 	Separated bool     `json:"separated"` // the k values found are the k largest
 	NearestK  *int     `json:"nearest_k"` // a k with a larger relative gap, where not separated
-	Algorithm string   `json:"algorithm"` // what computed it
 }
 
 // Inequality is a bound that theory gives, beside what was measured.
