@@ -1,11 +1,6 @@
 package report
 
-import (
-	"fmt"
-	"math"
-	"strconv"
-	"strings"
-)
+import "fmt"
 
 // Plot is an x-y chart drawn as inline SVG.
 type Plot struct {
@@ -13,16 +8,10 @@ type Plot struct {
 	Caption string // says what is seen and its limits
 	X, Y    Axis
 	Series  []Series
+	Marks   []Mark
+	Regions []Region
 	// Diagonal draws y = x, the line of perfect calibration, on linear axes.
 	Diagonal bool
-}
-
-// Axis describes one axis. Min and Max that are equal are taken from the data.
-type Axis struct {
-	Label    string
-	Min, Max float64
-	Log      bool // base 10; values ≤ 0 are left out
-	Percent  bool // values are fractions, labels are per cent
 }
 
 // Series is one set of points. Low and High, if given, are drawn as a band
@@ -33,6 +22,8 @@ type Series struct {
 	Low, High []float64
 	Labels    []string // shown on hover
 	Draw      Draw
+	// Faint draws the series thin and grey and leaves it out of the legend: one of many.
+	Faint bool
 }
 
 // Draw is how a series is drawn.
@@ -45,186 +36,104 @@ const (
 	Bars // from the axis' lower end; X is the bar's centre
 )
 
-const (
-	plotW, plotH              = 720, 360
-	padLeft, padRight         = 66, 18
-	padTop, padBottom         = 34, 48
-	innerW, innerH    float64 = plotW - padLeft - padRight, plotH - padTop - padBottom
-)
-
-// scale maps data to pixels along one axis.
-type scale struct {
-	axis     Axis
-	lo, hi   float64 // in transformed coordinates
-	from, to float64 // pixels
+// layout finds the scales and the frame of a chart whose values are given.
+// Space is made for the names of marks and for the labels of Y.
+func layout(w *writer, xa, ya Axis, a *annotations, xs, ys [][]float64) (f frame, x, y scale, ticks []float64, labels []string) {
+	width, height := w.size()
+	for _, m := range a.marks { // a prediction outside the data is the one to see
+		if m.Horizontal {
+			ys = append(ys, []float64{m.At})
+		} else {
+			xs = append(xs, []float64{m.At})
+		}
+	}
+	y = newScale(ya, 0, 1, ys...)
+	ticks = y.ticks(6)
+	labels = y.tickLabels(ticks)
+	f = frame{left: 24, right: width - 18, top: 12, bottom: height - 44}
+	for _, l := range labels {
+		f.left = max(f.left, textWidth(l)+14)
+	}
+	if ya.Label != "" {
+		f.top += 12
+	}
+	x = newScale(xa, f.left, f.right, xs...)
+	f.top += a.place(x, f.left, f.right)
+	y.from, y.to = f.bottom, f.top
+	return f, x, y, ticks, labels
 }
 
-func (s scale) transform(v float64) float64 {
-	if s.axis.Log {
-		return math.Log10(v)
-	}
-	return v
-}
-
-func (s scale) px(v float64) float64 {
-	return s.from + (s.transform(v)-s.lo)/(s.hi-s.lo)*(s.to-s.from)
-}
-
-func (s scale) shows(v float64) bool {
-	return !math.IsNaN(v) && !math.IsInf(v, 0) && (!s.axis.Log || v > 0)
-}
-
-func newScale(a Axis, from, to float64, values ...[]float64) scale {
-	s := scale{axis: a, from: from, to: to}
-	lo, hi := math.Inf(1), math.Inf(-1)
-	if a.Min != a.Max {
-		lo, hi = s.transform(a.Min), s.transform(a.Max)
-	} else {
-		for _, vs := range values {
-			for _, v := range vs {
-				if s.shows(v) {
-					lo, hi = min(lo, s.transform(v)), max(hi, s.transform(v))
-				}
-			}
-		}
-		if lo > hi {
-			lo, hi = 0, 1
-		}
-		if lo == hi {
-			lo, hi = lo-0.5, hi+0.5
-		}
-		margin := (hi - lo) * 0.05
-		if lo != 0 || a.Log {
-			lo -= margin
-		}
-		hi += margin
-	}
-	s.lo, s.hi = lo, hi
-	return s
-}
-
-// ticks are round values inside the scale, about n of them.
-func (s scale) ticks(n int) []float64 {
-	var out []float64
-	if s.axis.Log && s.hi-s.lo >= 0.7 { // 1, 2 and 5 of each decade, or decades alone if there are many
-		mantissas := []float64{1, 2, 5}
-		if s.hi-s.lo > 2.5 {
-			mantissas = mantissas[:1]
-		}
-		every := max(1, math.Ceil((s.hi-s.lo)/float64(n)))
-		for e := math.Floor(s.lo); e <= s.hi; e += every {
-			for _, m := range mantissas {
-				if v := m * math.Pow(10, e); math.Log10(v) >= s.lo && math.Log10(v) <= s.hi {
-					out = append(out, v)
-				}
-			}
-		}
-		return out
-	}
-	lo, hi := s.lo, s.hi
-	if s.axis.Log {
-		lo, hi = math.Pow(10, lo), math.Pow(10, hi)
-	}
-	raw := (hi - lo) / float64(n)
-	step := math.Pow(10, math.Floor(math.Log10(raw)))
-	for _, m := range []float64{1, 2, 5, 10} {
-		if step*m >= raw {
-			step *= m
-			break
-		}
-	}
-	for v := math.Ceil(lo/step) * step; v <= hi+step*1e-9; v += step {
-		if math.Abs(v) < step*1e-9 {
-			v = 0
-		}
-		out = append(out, v)
-	}
-	return out
-}
-
-func (s scale) label(v float64) string {
-	if s.axis.Percent {
-		return trim(v*100) + " %"
-	}
-	switch a := math.Abs(v); {
-	case a >= 1e9:
-		return trim(v/1e9) + "G"
-	case a >= 1e6:
-		return trim(v/1e6) + "M"
-	case a >= 1e4:
-		return trim(v/1e3) + "k"
-	}
-	return trim(v)
-}
-
-func trim(v float64) string { return strconv.FormatFloat(v, 'g', 4, 64) }
-
-func (p Plot) writeHTML(b *strings.Builder) {
+func (p Plot) writeHTML(w *writer) {
 	xs, ys := make([][]float64, 0, len(p.Series)), make([][]float64, 0, 3*len(p.Series))
 	for _, s := range p.Series {
 		xs = append(xs, s.X)
 		ys = append(ys, s.Y, s.Low, s.High)
 	}
-	x := newScale(p.X, padLeft, padLeft+innerW, xs...)
-	y := newScale(p.Y, padTop+innerH, padTop, ys...)
-
-	fmt.Fprintf(b, `<figure><div class="scroll"><svg viewBox="0 0 %d %d" width="%d" height="%d" role="img" aria-label="%s">`,
-		plotW, plotH, plotW, plotH, esc(p.Title))
-	fmt.Fprintf(b, `<text class="title" x="%d" y="20">%s</text>`, padLeft, esc(p.Title))
-	for _, v := range y.ticks(6) {
-		fmt.Fprintf(b, `<line class="grid" x1="%d" x2="%.0f" y1="%.1f" y2="%.1f"/><text x="%d" y="%.1f" text-anchor="end">%s</text>`,
-			padLeft, padLeft+innerW, y.px(v), y.px(v), padLeft-6, y.px(v)+4, esc(y.label(v)))
-	}
-	for _, v := range x.ticks(8) {
-		fmt.Fprintf(b, `<line class="grid" x1="%.1f" x2="%.1f" y1="%d" y2="%.0f"/><text x="%.1f" y="%.0f" text-anchor="middle">%s</text>`,
-			x.px(v), x.px(v), padTop, padTop+innerH, x.px(v), padTop+innerH+16, esc(x.label(v)))
-	}
-	fmt.Fprintf(b, `<text x="%.0f" y="%d" text-anchor="middle">%s</text>`, padLeft+innerW/2, plotH-10, esc(p.X.Label))
-	fmt.Fprintf(b, `<text transform="translate(16 %.0f) rotate(-90)" text-anchor="middle">%s</text>`, padTop+innerH/2, esc(p.Y.Label))
+	notes := annotations{marks: p.Marks, regions: p.Regions}
+	f, x, y, ticks, labels := layout(w, p.X, p.Y, &notes, xs, ys)
+	width, height := w.size()
+	w.openChart(p.Title, width, height)
+	notes.behind(w, f, x)
+	f.yAxis(w, y, ticks, labels)
+	f.xAxis(w, x, x.ticks(int(f.width()/80)))
+	f.clip(w)
 	if p.Diagonal && !p.X.Log && !p.Y.Log {
 		lo, hi := max(x.lo, y.lo), min(x.hi, y.hi)
-		fmt.Fprintf(b, `<line class="ref" x1="%.1f" y1="%.1f" x2="%.1f" y2="%.1f"/>`, x.px(lo), y.px(lo), x.px(hi), y.px(hi))
+		w.printf(`<line class="ref" x1="%.1f" y1="%.1f" x2="%.1f" y2="%.1f"/>`, x.px(lo), y.px(lo), x.px(hi), y.px(hi))
 	}
-	for i, s := range p.Series {
-		s.write(b, x, y, fmt.Sprintf("var(--s%d)", i%8), i, len(p.Series))
-	}
-	b.WriteString("</svg></div>")
-	p.legend(b)
-	b.WriteString("</figure>\n")
-}
-
-func (p Plot) legend(b *strings.Builder) {
-	b.WriteString("<figcaption>")
-	for i, s := range p.Series {
-		if s.Name != "" {
-			fmt.Fprintf(b, `<span style="color:var(--s%d)">■</span> %s&ensp;`, i%8, esc(s.Name))
+	bars, shown := 0, 0
+	for _, s := range p.Series {
+		if s.Draw == Bars {
+			bars++
 		}
 	}
-	if p.Caption != "" {
-		b.WriteString("<br>" + esc(p.Caption))
+	var legend []key
+	nth := 0 // of the series drawn as bars
+	for _, s := range p.Series {
+		stroke := colour(shown)
+		if s.Faint {
+			stroke = "var(--soft)"
+		} else {
+			legend = append(legend, key{stroke, s.glyph(), s.Name})
+			shown++
+		}
+		s.write(w, f, x, y, stroke, dash(shown-1), nth, bars)
+		if s.Draw == Bars {
+			nth++
+		}
 	}
-	b.WriteString("</figcaption>")
+	w.WriteString("</g>")
+	notes.before(w, f, x, y)
+	w.closeChart(legend, p.Caption)
 }
 
-func (s Series) write(b *strings.Builder, x, y scale, colour string, index, of int) {
+func (s Series) glyph() string {
+	if s.Draw == Points {
+		return "●"
+	}
+	return "■"
+}
+
+// dash tells apart the lines whose colours come round again, and the second four
+// on paper without colour.
+func dash(i int) string {
+	return []string{"", ` stroke-dasharray="8 3"`, ` stroke-dasharray="2 3"`}[max(0, i)/4%3]
+}
+
+func (s Series) write(w *writer, f frame, x, y scale, stroke, dash string, nth, bars int) {
+	n := min(len(s.X), len(s.Y))
 	visible := func(i int) bool { return x.shows(s.X[i]) && y.shows(s.Y[i]) }
-	if len(s.Low) == len(s.X) && len(s.High) == len(s.X) && (s.Draw == Line || s.Draw == LinePoints) {
-		var fwd, back strings.Builder
-		for i := range s.X {
-			if visible(i) && y.shows(s.Low[i]) && y.shows(s.High[i]) {
-				fmt.Fprintf(&fwd, "%.1f,%.1f ", x.px(s.X[i]), y.px(s.High[i]))
-			}
-			j := len(s.X) - 1 - i
-			if visible(j) && y.shows(s.Low[j]) && y.shows(s.High[j]) {
-				fmt.Fprintf(&back, "%.1f,%.1f ", x.px(s.X[j]), y.px(s.Low[j]))
-			}
-		}
-		fmt.Fprintf(b, `<polygon points="%s%s" fill="%s" fill-opacity=".15"/>`, fwd.String(), back.String(), colour)
+	if len(s.Low) == n && len(s.High) == n && (s.Draw == Line || s.Draw == LinePoints) {
+		s.band(w, x, y, stroke, n)
 	}
 	if s.Draw == Line || s.Draw == LinePoints {
+		look := `stroke-width="2"` + dash
+		if s.Faint {
+			look = `stroke-width="1" stroke-opacity=".35"`
+		}
 		open := false
-		b.WriteString(`<path fill="none" stroke-width="2" stroke="` + colour + `" d="`)
-		for i := range s.X {
+		w.printf(`<path fill="none" %s stroke="%s" d="`, look, stroke)
+		for i := range n {
 			if !visible(i) {
 				open = false
 				continue
@@ -233,38 +142,63 @@ func (s Series) write(b *strings.Builder, x, y scale, colour string, index, of i
 			if !open {
 				op = "M"
 			}
-			fmt.Fprintf(b, "%s%.1f %.1f", op, x.px(s.X[i]), y.px(s.Y[i]))
+			w.printf("%s%.1f %.1f", op, x.px(s.X[i]), y.px(s.Y[i]))
 			open = true
 		}
-		b.WriteString(`"/>`)
-		if s.Draw == Line {
-			return
-		}
+		w.printf(`"><title>%s</title></path>`, esc(s.Name))
 	}
-	for i := range s.X {
-		if visible(i) {
-			s.mark(b, x, y, colour, i, index, of)
+	for i := range n {
+		alone := !(i > 0 && visible(i-1)) && !(i+1 < n && visible(i+1)) // a line through it would not be seen
+		if visible(i) && (s.Draw != Line || alone) {
+			s.mark(w, f, x, y, stroke, i, nth, bars)
 		}
 	}
 }
 
-func (s Series) mark(b *strings.Builder, x, y scale, colour string, i, index, of int) {
+// band shades between Low and High, one polygon for each stretch without a gap.
+func (s Series) band(w *writer, x, y scale, fill string, n int) {
+	in := func(i int) bool { return x.shows(s.X[i]) && y.shows(s.Low[i]) && y.shows(s.High[i]) }
+	for i := 0; i < n; i++ {
+		if !in(i) {
+			continue
+		}
+		end := i
+		for end < n && in(end) {
+			end++
+		}
+		w.WriteString(`<polygon points="`)
+		for j := i; j < end; j++ {
+			w.printf("%.1f,%.1f ", x.px(s.X[j]), y.px(s.High[j]))
+		}
+		for j := end - 1; j >= i; j-- {
+			w.printf("%.1f,%.1f ", x.px(s.X[j]), y.px(s.Low[j]))
+		}
+		w.printf(`" fill="%s" fill-opacity=".15"/>`, fill)
+		i = end
+	}
+}
+
+func (s Series) mark(w *writer, f frame, x, y scale, colour string, i, nth, bars int) {
 	px, py := x.px(s.X[i]), y.px(s.Y[i])
-	hover := fmt.Sprintf("%s (%s, %s)", s.Name, x.label(s.X[i]), y.label(s.Y[i]))
+	hover := fmt.Sprintf("%s (%s, %s)", s.Name, x.axis.label(s.X[i]), y.axis.label(s.Y[i]))
 	if i < len(s.Labels) {
 		hover = s.Labels[i] + " " + hover
 	}
 	if s.Draw == Bars {
 		// Bars of several series stand side by side around their centre.
-		w := innerW / float64(max(1, len(s.X))) * 0.8
-		left := px - w/2 + w*float64(index)/float64(of)
-		fmt.Fprintf(b, `<rect x="%.1f" y="%.1f" width="%.1f" height="%.1f" fill="%s" fill-opacity=".8"><title>%s</title></rect>`,
-			left, py, w/float64(of), max(0, y.from-py), colour, esc(hover))
+		wide := f.width() / float64(max(1, len(s.X))) * 0.8
+		left := px - wide/2 + wide*float64(nth)/float64(bars)
+		w.printf(`<rect x="%.1f" y="%.1f" width="%.1f" height="%.1f" fill="%s" fill-opacity=".8"><title>%s</title></rect>`,
+			left, py, wide/float64(bars), max(0, y.from-py), colour, esc(hover))
 		return
 	}
 	if i < len(s.Low) && i < len(s.High) && s.Draw == Points && y.shows(s.Low[i]) && y.shows(s.High[i]) {
-		fmt.Fprintf(b, `<line x1="%.1f" x2="%.1f" y1="%.1f" y2="%.1f" stroke="%s" stroke-width="1.5"/>`,
+		w.printf(`<line x1="%.1f" x2="%.1f" y1="%.1f" y2="%.1f" stroke="%s" stroke-width="1.5"/>`,
 			px, px, y.px(s.Low[i]), y.px(s.High[i]), colour)
 	}
-	fmt.Fprintf(b, `<circle cx="%.1f" cy="%.1f" r="4" fill="%s"><title>%s</title></circle>`, px, py, colour, esc(hover))
+	radius := 4.0
+	if len(s.X) > 60 {
+		radius = 2.5
+	}
+	w.printf(`<circle cx="%.1f" cy="%.1f" r="%.1f" fill="%s"><title>%s</title></circle>`, px, py, radius, colour, esc(hover))
 }
