@@ -47,6 +47,12 @@ func ExtractChannels(answerText, reasoningText string) (ans string, ok bool) {
 	return Extractor{}.ExtractChannels(answerText, reasoningText)
 }
 
+// ExtractTruncated takes the answer out of the two channels of a reply that was
+// cut off, with the zero Extractor.
+func ExtractTruncated(answerText, reasoningText string) (ans string, ok bool) {
+	return Extractor{}.ExtractTruncated(answerText, reasoningText)
+}
+
 // Extract takes the answer out of one text: first from what follows the last
 // </think>, then from the rest. In each part the last complete box decides,
 // then an unbraced box, then the patterns. An answer is never blank; ok is
@@ -68,6 +74,28 @@ func (x Extractor) ExtractChannels(answerText, reasoningText string) (ans string
 		return ans, true
 	}
 	return x.Extract(reasoningText)
+}
+
+// ExtractTruncated takes the answer out of the two channels of a reply that was
+// cut off by a limit on its length. What the cut may have changed is no answer:
+// of the last line, which was not ended, only complete boxes count.
+func (x Extractor) ExtractTruncated(answerText, reasoningText string) (ans string, ok bool) {
+	if answerText != "" {
+		answerText = settled(answerText)
+	} else {
+		reasoningText = settled(reasoningText)
+	}
+	return x.ExtractChannels(answerText, reasoningText)
+}
+
+// settled drops a last line that was not ended, unless a box is completed in it.
+func settled(text string) string {
+	lines := text[:strings.LastIndexByte(text, '\n')+1]
+	ans, ok := Boxed(text)
+	if before, had := Boxed(lines); ok && (!had || ans != before) {
+		return text
+	}
+	return lines
 }
 
 func (x Extractor) part(text string) (ans string, ok bool) {

@@ -106,6 +106,31 @@ func TestExtractChannels(t *testing.T) {
 	}
 }
 
+func TestExtractTruncated(t *testing.T) {
+	for _, c := range []struct{ answer, reasoning, want string }{
+		{"The final answer is 4", "", ""}, // it may have become 42
+		{"The final answer is 4\n", "", "4"},
+		{"The final answer is 4.\nLet me che", "", "4"},
+		{`so \boxed 12`, "", ""},
+		{"so \\boxed 12\n", "", "12"},
+		{`so \boxed{12}`, "", "12"},
+		{`so \boxed{12} and \boxed{13`, "", "12"},
+		{"\\boxed{1}\nno, \\boxed{2} or", "", "2"},
+		{"\\boxed{\n12} whi", "", "12"},
+		{"\\boxed{1}\nor again \\boxed{1}, an", "", "1"},
+		{"Answer: 7\nAnswer: 1", "", "7"},
+		{"", "The answer is 3", ""},
+		{"", "The answer is 3\n", "3"},
+		{"So", "The answer is 3", "3"}, // this channel was not cut
+		{"", "", ""},
+	} {
+		got, ok := ExtractTruncated(c.answer, c.reasoning)
+		if got != c.want || ok != (c.want != "") {
+			t.Errorf("ExtractTruncated(%q, %q) = %q, %v, want %q", c.answer, c.reasoning, got, ok, c.want)
+		}
+	}
+}
+
 func TestPatterns(t *testing.T) {
 	const text = "Result -> 12 units\nThe final answer is 3."
 	own := Extractor{Patterns: []*regexp.Regexp{regexp.MustCompile(`-> (\d+)`)}}

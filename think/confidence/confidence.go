@@ -85,7 +85,7 @@ func ParseMeasure(name string) (Measure, error) {
 	if m := Measure(name); slices.Contains(AllMeasures, m) {
 		return m, nil
 	}
-	return "", fmt.Errorf("unknown confidence measure %q: known are %v", name, AllMeasures)
+	return "", fmt.Errorf("unknown confidence measure %q: known are %s, %s, %s and %s", name, Mean, Lowest, Bottom10, Tail)
 }
 
 // Measures sums a trace up. With Scored = 0 the trace is unscored and the four

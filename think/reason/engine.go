@@ -267,7 +267,11 @@ func (e *engine) ended(s *stream, end llm.End) {
 	if e.k == 0 {
 		tokens = s.count()
 	}
-	ans, _ := answer.ExtractChannels(s.text(), s.reasoning())
+	extract := answer.ExtractChannels
+	if reason == vote.Length {
+		extract = answer.ExtractTruncated
+	}
+	ans, _ := extract(s.text(), s.reasoning())
 	e.flush(s)
 	e.m.End(s.rec.ID, reason, ans, tokens)
 	e.report(s)

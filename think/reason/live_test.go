@@ -260,6 +260,22 @@ func TestUpstreamErrors(t *testing.T) {
 			t.Errorf("%+v", r)
 		}
 	})
+	synctest.Test(t, func(t *testing.T) { // the traces that a hopeless error ends did not fail themselves: we stopped them
+		long := boxed("2", 1, 50)
+		long.pace = time.Second
+		g := &scripted{scripts: []script{boxed("7", 1, 4), {c: []float64{1}, pace: time.Second, err: &llm.Error{Kind: llm.Auth}}, long}}
+		r, l := mustRun(t, t.Context(), "majority", g, Params{Budget: 3})
+		cut := r.Traces[2]
+		if *r.Answer != "7" || cut.StopReason != vote.UpstreamError || cut.Error != "" || cut.TokenIndex == nil || r.Traces[1].TokenIndex != nil {
+			t.Errorf("%+v", r.Traces)
+		}
+		if !slices.ContainsFunc(l.events, func(e Event) bool {
+			s, ok := e.(TraceStopped)
+			return ok && s.Trace == 2 && s.Reason == vote.UpstreamError
+		}) {
+			t.Errorf("trace 2 was not reported as stopped: %s", l.types())
+		}
+	})
 	for kind, words := range map[llm.ErrorKind]string{
 		llm.NoTopLogprobs:   "method deepconf-low needs the log-probabilities",
 		llm.Auth:            "method deepconf-low: no trace could be completed and 1 failed",
@@ -340,6 +356,29 @@ func TestWarningsAtStart(t *testing.T) {
 			t.Errorf("%v, want %v", got, want)
 		}
 	})
+}
+
+// A text that the limit on its length broke off votes with a complete answer
+// only: "4" may have become "42".
+func TestTruncatedAnswers(t *testing.T) {
+	for text, want := range map[string]string{
+		`The final answer is 4`: "", "The final answer is 4\nLet": "4", `So \boxed{4} is`: "4", `So \boxed{3}, no, \boxed{4`: "3",
+	} {
+		s := script{c: []float64{1, 1}, text: text, finish: llm.FinishLength}
+		var file strings.Builder
+		g := NewRecorder(&scripted{scripts: []script{s}}, &file)
+		r, _ := mustRun(t, t.Context(), "majority", g, Params{Budget: 2, K: 20})
+		for _, tr := range r.Traces {
+			if got := tr.Answer; (got == nil) != (want == "") || got != nil && *got != want {
+				t.Errorf("%q: answer %v, want %q", text, got, want)
+			}
+		}
+		for rec, err := range ReadTraces(strings.NewReader(file.String())) { // and a replay sees the same
+			if err != nil || (rec.Answer == nil) != (want == "") || rec.Answer != nil && *rec.Answer != want {
+				t.Errorf("%q: recorded %v, want %q (%v)", text, rec.Answer, want, err)
+			}
+		}
+	}
 }
 
 func TestProgressIsThrottled(t *testing.T) {

@@ -76,7 +76,7 @@ func first(errs []error) error {
 func (p Params) outOfRange() []error {
 	atLeast := func(name string, v, least int) error {
 		if v < least {
-			return fmt.Errorf("parameter %s: %d is less than %d", name, v, least)
+			return fmt.Errorf("parameter %s: %d is less than %d; give more, or leave it out for the default", name, v, least)
 		}
 		return nil
 	}

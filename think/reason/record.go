@@ -237,9 +237,10 @@ func (r *Recorder) Generate(ctx context.Context, req llm.Request) iter.Seq[llm.E
 		line := fmt.Appendf(nil, `{"id":%d,"tokens":[`, id)
 		var said, thought []byte
 		tokens := 0
+		extract := answer.ExtractTruncated // until the end is known
 		defer func() {
 			line = append(line, `],"answer":`...)
-			ans, ok := answer.ExtractChannels(string(said), string(thought))
+			ans, ok := extract(string(said), string(thought))
 			if b, err := json.Marshal(ans); ok && err == nil {
 				line = append(line, b...)
 			} else {
@@ -269,6 +270,10 @@ func (r *Recorder) Generate(ctx context.Context, req llm.Request) iter.Seq[llm.E
 					line = appendNumber(line, v)
 				}
 				line = append(line, "]}"...)
+			case llm.KindEnd:
+				if ev.End.Finish == llm.FinishEOS || ev.End.Finish == llm.FinishStop {
+					extract = answer.ExtractChannels
+				}
 			}
 			if !yield(ev) {
 				return

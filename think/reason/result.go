@@ -146,7 +146,7 @@ func (e *engine) trace(s *stream) TraceResult {
 	if w, ok := e.m.Weight(rec); ok {
 		t.Weight = &w
 	}
-	if !rec.Reason.Completed() && rec.Reason != vote.UpstreamError {
+	if s.stopped() {
 		t.TokenIndex = &rec.Tokens
 	}
 	if rec.Reason == vote.LowConfidence {

@@ -55,6 +55,10 @@ func (s *stream) count() int {
 	return (len(s.said) + len(s.thought) + 2) / 3 // the estimate that llm.CountEstimate names
 }
 
+// stopped says that we ended the trace: by a decision about it, or because the
+// run ended, be it that every other trace would fail as one has.
+func (s *stream) stopped() bool { return !s.rec.Reason.Completed() && s.err == nil }
+
 // whole is the trace's answer text without hidden reasoning.
 func (s *stream) whole() string {
 	text := s.text()
@@ -91,7 +95,7 @@ func (e *engine) flush(s *stream) {
 // report says how a trace ended.
 func (e *engine) report(s *stream) {
 	r := s.rec
-	if r.Reason != vote.UpstreamError && !r.Reason.Completed() {
+	if s.stopped() {
 		ev := TraceStopped{Trace: r.ID, Reason: r.Reason, TokenIndex: r.Tokens}
 		if r.Reason == vote.LowConfidence {
 			ev.Group = &r.Group
