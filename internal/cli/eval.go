@@ -134,10 +134,8 @@ func readProblems(o *eval.Options, file string) error {
 }
 
 func (a *app) eval(cmd *cobra.Command, src *source, o eval.Options, out, html string) error {
-	if html != "" { // known before hours are spent
-		if info, err := os.Stat(filepath.Dir(html)); err != nil || !info.IsDir() {
-			return usagef("--html %s: its folder does not exist: make it first", html)
-		}
+	if err := writable(html, out); err != nil {
+		return err
 	}
 	g, closer, logprobs, err := a.openMeasured(cmd.Context(), src)
 	if err != nil {
@@ -146,6 +144,11 @@ func (a *app) eval(cmd *cobra.Command, src *source, o eval.Options, out, html st
 	defer closer.Close()
 	o.Params = localDefaults(g, o.Params)
 	o.Instruct, o.Unmeasured = !isLocal(g), !logprobs
+	for _, name := range o.Methods { // before others have been evaluated for hours
+		if m, err := reason.Lookup(name); err == nil && m.NeedsLogprobs() && !logprobs {
+			return lacksLogprobs(m)
+		}
+	}
 	if out != "" {
 		log, err := eval.OpenLog(out)
 		if err != nil {
@@ -168,6 +171,29 @@ func (a *app) eval(cmd *cobra.Command, src *source, o eval.Options, out, html st
 	}
 	r.Command = "orrery " + shellQuote(withoutPasswords(a.args))
 	return errors.Join(a.evalResult(r, html), err)
+}
+
+// writable finds out whether the report can be written before hours are spent
+// on it.
+func writable(html, out string) error {
+	if html == "" {
+		return nil
+	}
+	if out != "" && filepath.Clean(html) == filepath.Clean(out) {
+		return usagef("--html and --out contradict each other: both are %s, and one would overwrite the other; give two files", html)
+	}
+	folder := filepath.Dir(html)
+	if info, err := os.Stat(folder); err != nil || !info.IsDir() {
+		return usagef("--html %s: its folder does not exist: make it first", html)
+	}
+	if info, err := os.Stat(html); err == nil && info.IsDir() {
+		return usagef("--html %s: it is a folder: name a file in it", html)
+	}
+	probe, err := os.CreateTemp(folder, ".orrery-*") // reports are written beside and moved
+	if err != nil {
+		return usagef("--html %s: its folder cannot be written to (%v): choose another", html, errors.Unwrap(err))
+	}
+	return errors.Join(probe.Close(), os.Remove(probe.Name()))
 }
 
 // evalResult writes the table or the object, and the page.

@@ -29,7 +29,7 @@ type logKey struct {
 func OpenLog(path string) (_ *Log, err error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
-		return nil, fmt.Errorf("open evaluation log: %w", err)
+		return nil, fmt.Errorf("open evaluation log: %w: choose a file for --out in a folder that exists and can be written to", err)
 	}
 	defer func() {
 		if err != nil {
@@ -42,6 +42,9 @@ func OpenLog(path string) (_ *Log, err error) {
 	for n := 1; ; n++ {
 		line, err := r.ReadBytes('\n')
 		if errors.Is(err, io.EOF) {
+			if !recordBegins(line) { // somebody else's file, which must not be lost
+				return nil, fmt.Errorf("read evaluation log %s: line %d is not a record of orrery eval: choose another file for --out", path, n)
+			}
 			break // what has no newline was cut short
 		}
 		if err != nil {
@@ -70,6 +73,13 @@ func OpenLog(path string) (_ *Log, err error) {
 		return nil, fmt.Errorf("open evaluation log: %w", err)
 	}
 	return l, nil
+}
+
+// recordBegins reports whether line can be the beginning of a record.
+func recordBegins(line []byte) bool {
+	const head = `{"run":"`
+	n := min(len(line), len(head))
+	return string(line[:n]) == head[:n]
 }
 
 // Len is how many records the file held when it was opened.

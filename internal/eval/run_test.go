@@ -258,13 +258,17 @@ func TestOpenLogNamesABadLine(t *testing.T) {
 	for name, text := range map[string]string{
 		"not JSON":       "hello\n",
 		"another object": "{\"a\": 1}\n",
-		"two runs":       "{\"run\":\"a\",\"task\":\"t\"}\n{\"run\":\"b\",\"task\":\"t\"}\n",
+		"a file that is not ours and lacks a newline": `{"precious": 1}`,
+		"two runs": "{\"run\":\"a\",\"task\":\"t\"}\n{\"run\":\"b\",\"task\":\"t\"}\n",
 	} {
 		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := OpenLog(path); err == nil || !strings.Contains(err.Error(), "line") {
 			t.Errorf("%s: %v", name, err)
+		}
+		if left, err := os.ReadFile(path); err != nil || string(left) != text {
+			t.Errorf("%s: the file was changed to %q (%v)", name, left, err)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package local
 
 import (
 	"embed"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -68,6 +69,9 @@ func open(name string, files fs.FS, o Options) (*Generator, error) {
 	m, v, err := Load(files)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = fmt.Errorf("%w: a model folder holds config.json, model.safetensors and tokenizer.json; is the training finished?", err)
+	}
+	if _, bad := errors.AsType[*json.SyntaxError](err); bad {
+		err = fmt.Errorf("%w: the file is damaged; fetch it again, or train the model again", err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open model %s: %w", name, err)
