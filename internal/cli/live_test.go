@@ -108,7 +108,7 @@ func TestTracesOnATerminal(t *testing.T) {
 			}
 			for _, id := range rng.Perm(32) {
 				c := rng.Float64()
-				event(reason.TraceProgress{Trace: id, Tokens: 5, Confidence: &c})
+				event(reason.TraceProgress{Trace: id, Tokens: 5, Groups: []float64{c}})
 				answer := "7\x1b[31m\u202e"
 				event(reason.TraceFinished{Trace: id, Tokens: 9, Reason: vote.EOS, Answer: &answer})
 			}

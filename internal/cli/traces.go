@@ -18,7 +18,7 @@ type traceView struct {
 	stream  bool  // one trace: show its text as it comes
 	lines   map[int]*traceLine
 	running []int   // ids of lines, in launch order
-	low     float64 // the least and the greatest confidence seen: the sparklines' range
+	low     float64 // the least and the greatest group seen: the sparklines' range
 	high    float64
 }
 
@@ -26,7 +26,7 @@ type traceView struct {
 type traceLine struct {
 	phase  string
 	tokens int
-	sparks []float64
+	sparks []float64 // group confidences
 }
 
 func (a *app) newTraceView(stream bool) *traceView {
@@ -52,6 +52,7 @@ func (v *traceView) event(e reason.Event) {
 	case reason.TraceStopped:
 		why := strings.ReplaceAll(string(e.Reason), "_", " ")
 		if e.Group != nil && e.S != nil {
+			v.spark(v.lines[e.Trace], *e.Group)
 			why = fmt.Sprintf("%s: %.3f < %.3f", why, *e.Group, *e.S)
 		}
 		v.end(e.Trace, e.TokenIndex, "✂ "+why)
@@ -76,13 +77,18 @@ func (v *traceView) grow(e reason.TraceProgress) {
 	}
 	l := v.lines[e.Trace]
 	l.tokens = e.Tokens
-	if e.Confidence != nil {
+	v.spark(l, e.Groups...)
+}
+
+// spark adds group confidences to a line.
+func (v *traceView) spark(l *traceLine, groups ...float64) {
+	for _, g := range groups {
 		if v.low == 0 && v.high == 0 {
-			v.low, v.high = *e.Confidence, *e.Confidence
+			v.low, v.high = g, g
 		}
-		v.low, v.high = min(v.low, *e.Confidence), max(v.high, *e.Confidence)
-		l.sparks = append(l.sparks, *e.Confidence)
+		v.low, v.high = min(v.low, g), max(v.high, g)
 	}
+	l.sparks = append(l.sparks, groups...)
 }
 
 func (v *traceView) end(id, tokens int, state string) {

@@ -217,6 +217,7 @@ func (e *engine) handle(msg message) {
 		s.entries++
 		if e.k > 0 {
 			e.m.Token(msg.trace, ev.Token.Top)
+			s.measure()
 		} else {
 			e.m.Counted(msg.trace, max(s.entries, s.usage))
 		}

@@ -51,8 +51,12 @@ type TraceProgress struct {
 	Tokens     int      `json:"tokens"`
 	Confidence *float64 `json:"confidence,omitempty"` // C of the last scored token
 	Group      *float64 `json:"group,omitempty"`      // the last full group's
-	Text       string   `json:"text,omitempty"`
-	Reasoning  string   `json:"reasoning,omitempty"`
+	// Groups has, for each token that was scored since the last report, the
+	// confidence of the group that ended there: of all tokens so far until the
+	// window is full. The group of a token that stops the trace is TraceStopped's.
+	Groups    []float64 `json:"groups,omitempty"`
+	Text      string    `json:"text,omitempty"`
+	Reasoning string    `json:"reasoning,omitempty"`
 }
 
 // Calibrated says what the warm-up found.

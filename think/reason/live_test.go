@@ -381,6 +381,34 @@ func TestTruncatedAnswers(t *testing.T) {
 	}
 }
 
+// Progress carries the group of every scored token, once.
+func TestProgressCarriesGroups(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		first := script{c: []float64{3, 5, math.NaN(), 7, 1}, text: `\boxed{1}`, pace: 70 * time.Millisecond}
+		later := script{c: []float64{4, 6, 2, 9}, text: `\boxed{1}`, pace: 70 * time.Millisecond}
+		_, l := mustRun(t, t.Context(), "deepconf-low", &scripted{scripts: []script{first, later}},
+			Params{Budget: 2, Warmup: 1, Window: 2, Concurrency: 1})
+		groups := map[int][]float64{}
+		for _, e := range l.events {
+			switch e := e.(type) {
+			case TraceProgress:
+				groups[e.Trace] = append(groups[e.Trace], e.Groups...)
+			case TraceStopped:
+				groups[e.Trace] = append(groups[e.Trace], *e.Group)
+			}
+		}
+		// By hand: the mean of the last two scored tokens, of the first alone. The
+		// threshold is the first trace's lowest group, 4, which the third of the
+		// second, (6+2)/2, equals and nothing falls below.
+		want := map[int][]float64{0: {3, 4, 6, 4}, 1: {4, 5, 4, 5.5}}
+		for trace := range want {
+			if !slices.Equal(groups[trace], want[trace]) {
+				t.Errorf("trace %d: groups %v, want %v", trace, groups[trace], want[trace])
+			}
+		}
+	})
+}
+
 func TestProgressIsThrottled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := boxed("1", 1, 100) // 1 s of tokens

@@ -48,6 +48,10 @@ type Method interface {
 	// Uses lists the JSON names of the Params fields that the method reads.
 	Uses() []string
 
+	// NeedsLogprobs reports whether the method decides by confidence: it is an
+	// error on a generator without the log-probabilities of alternatives.
+	NeedsLogprobs() bool
+
 	// Check reports, in one sentence, a field that is out of range, that the
 	// method does not use, or that contradicts the method or another field.
 	Check(p Params) error

@@ -34,8 +34,10 @@ type method struct {
 	uses        []string
 }
 
-func (m method) Name() string   { return m.name }
-func (m method) About() string  { return m.about }
+func (m method) Name() string        { return m.name }
+func (m method) About() string       { return m.about }
+func (m method) NeedsLogprobs() bool { return m.rule != vote.Plain }
+
 func (m method) Uses() []string { return slices.Clone(m.uses) }
 
 // used lists the parameters that the method reads, in the order of Params.
@@ -96,7 +98,7 @@ func (m method) plan(p Params) plan {
 	if p.Tau == 0 {
 		p.Tau = DefaultTau
 	}
-	pl := plan{method: m.name, k: p.K, needK: m.rule != vote.Plain, stream: m.name == "single"}
+	pl := plan{method: m.name, k: p.K, needK: m.NeedsLogprobs(), stream: m.name == "single"}
 	if pl.needK {
 		def(&pl.k, confidence.DefaultK)
 	}

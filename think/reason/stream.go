@@ -21,6 +21,9 @@ type stream struct {
 	shownTokens             int
 	shown                   time.Time
 
+	groups []float64 // confidences since the last report
+	scored int       // tokens that they and the earlier ones are of
+
 	entries  int // Token events
 	usage    int // the server's own count so far
 	end      llm.End
@@ -75,6 +78,13 @@ func (e *engine) progress(s *stream, now bool) {
 	}
 }
 
+// measure notes the group that the last token has made, if it was scored.
+func (s *stream) measure() {
+	if g, n := s.rec.SoFar(); n > s.scored {
+		s.groups, s.scored = append(s.groups, g), n
+	}
+}
+
 // flush reports what has come since the last report, if anything.
 func (e *engine) flush(s *stream) {
 	if s.rec.Tokens == s.shownTokens && len(s.said) == s.shownSaid && len(s.thought) == s.shownThought {
@@ -82,6 +92,7 @@ func (e *engine) flush(s *stream) {
 	}
 	ev := TraceProgress{Trace: s.rec.ID, Tokens: s.rec.Tokens,
 		Text: string(s.said[s.shownSaid:]), Reasoning: string(s.thought[s.shownThought:])}
+	ev.Groups, s.groups = s.groups, nil
 	if c, ok := s.rec.LastConfidence(); ok {
 		ev.Confidence = &c
 	}

@@ -71,6 +71,17 @@ func (r *Record) Progress() (group float64, ok bool) {
 	return r.tracker.Group()
 }
 
+// SoFar is the group that ends at a running trace's last scored token, and how
+// many tokens have been scored. Until the window is full the group is the mean
+// of all of them, as it is for a trace that ends there.
+func (r *Record) SoFar() (group float64, scored int) {
+	if r.tracker == nil {
+		return 0, 0
+	}
+	group, _ = r.tracker.Group()
+	return group, r.tracker.Scored()
+}
+
 // LastConfidence is the confidence of the last scored token of a running trace.
 func (r *Record) LastConfidence() (c float64, ok bool) {
 	if r.tracker == nil {
