@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
 	"orrery/think/reason"
+	"orrery/think/vote"
 )
 
 func init() { register(askCommand) }
@@ -82,6 +84,9 @@ func (a *app) question(args []string) (string, error) {
 		}
 		q = string(b)
 	}
+	if !utf8.ValidString(q) { // JSON would silently change it
+		return "", usagef("the question is not text in UTF-8: convert it first, for instance with iconv")
+	}
 	if q = strings.TrimSpace(q); q == "" {
 		return "", usagef("the question is empty: write one, or \"-\" to read it from stdin")
 	}
@@ -89,7 +94,7 @@ func (a *app) question(args []string) (string, error) {
 }
 
 func (a *app) ask(cmd *cobra.Command, src *source, m reason.Method, question string, p reason.Params, bare bool) error {
-	g, closer, err := src.open(cmd.Context())
+	g, closer, err := a.openFor(cmd.Context(), src, m)
 	if err != nil {
 		return err
 	}
@@ -134,7 +139,7 @@ func printAnswer(w io.Writer, r *reason.Result) {
 			thousands(int(*s)), share, stopped(r), count(len(r.Traces), "trace"), r.NotLaunched)
 	}
 	fmt.Fprintf(w, "\ntime     %.2f s, %s", r.Seconds, r.Method)
-	if r.StoppedBy != "" && len(r.Traces) > 1 {
+	if r.StoppedBy != "" && r.StoppedBy != vote.ByBudget || len(r.Traces) > 1 {
 		fmt.Fprintf(w, ", ended by %s", strings.ReplaceAll(r.StoppedBy, "_", " "))
 	}
 	fmt.Fprintln(w)

@@ -114,7 +114,9 @@ Start with:  orrery ask "Compute (14 + 22) * 3 - 58 / 2."`,
 		},
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usagef("%s: %v: see '%s --help'", cmd.Name(), err, cmd.CommandPath())
+		// Without the name of the function that could not read the value.
+		words := strings.NewReplacer("strconv.ParseInt: ", "", "strconv.ParseUint: ", "", "strconv.ParseFloat: ", "", "strconv.ParseBool: ", "").Replace(err.Error())
+		return usagef("%s: %s: see '%s --help'", cmd.Name(), words, cmd.CommandPath())
 	})
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print one JSON object on stdout (docs/json.md)")
 	root.PersistentFlags().BoolVarP(&a.quiet, "quiet", "q", false, "no progress on stderr")

@@ -23,6 +23,7 @@ type source struct {
 	upstream, model, name string
 	dialect, keyFile      string
 	parallel              int
+	set                   *pflag.FlagSet
 }
 
 // keyVariable is the environment variable with the upstream's API key.
@@ -38,20 +39,31 @@ func (s *source) flags(c *cobra.Command) {
 
 // serverFlags are those about the server itself.
 func (s *source) serverFlags(f *pflag.FlagSet) {
+	s.set = f
 	f.StringVar(&s.name, "upstream-model", "", "the model's name at the server (default: the only one it lists)")
 	f.StringVar(&s.dialect, "dialect", "auto", "what the server is: auto, "+strings.Join(upstream.Dialects(), ", "))
 	f.StringVar(&s.keyFile, "upstream-key-file", "", "file with the server's API key (or the variable "+keyVariable+")")
 }
 
-// check reports flags that contradict each other.
+// check reports flags that are wrong or contradict each other.
 func (s *source) check() error {
+	for _, name := range []string{"upstream", "model"} {
+		// An empty variable of a shell must not be taken for the built-in model.
+		if f := s.set.Lookup(name); f != nil && f.Changed && f.Value.String() == "" {
+			return usagef("--%s is empty: give a value, or leave it out for the built-in model", name)
+		}
+	}
 	if s.upstream != "" && s.model != "" {
 		return usagef("--upstream and --model contradict each other: the traces come from one of them; drop one")
 	}
 	if s.parallel < 0 {
 		return usagef("--parallel %d: give at least 1, or 0 for the default", s.parallel)
 	}
-	if s.upstream == "" {
+	if s.upstream != "" {
+		if _, err := upstream.New(upstream.Config{URL: s.upstream, Dialect: s.dialect}); err != nil {
+			return usageError{err}
+		}
+	} else {
 		switch {
 		case s.name != "":
 			return aboutServers("--upstream-model")
@@ -135,7 +147,7 @@ func localDefaults(g llm.Generator, p reason.Params) reason.Params {
 }
 
 // openMeasured opens the generator and, for a server, measures first what it
-// can do, so that requests know its k and basis. It reports whether there are
+// can do, so that requests know its k and basis. It reports whether chats have
 // log-probabilities at all.
 func (a *app) openMeasured(ctx context.Context, src *source) (g llm.Generator, closer io.Closer, logprobs bool, err error) {
 	g, closer, err = src.open(ctx)
@@ -158,5 +170,23 @@ func (a *app) openMeasured(ctx context.Context, src *source) (g llm.Generator, c
 	if !a.quiet && r.DeepConf.Level != upstream.Exact {
 		fmt.Fprintf(a.err, "DeepConf on this server: %s\n", oneLine(r.DeepConf.String()))
 	}
-	return g, closer, err == nil, nil
+	return g, closer, r.ChatK > 0, nil
+}
+
+// openFor opens the generator for one method, and measures a server only if the
+// method depends on what it can do.
+func (a *app) openFor(ctx context.Context, src *source, m reason.Method) (llm.Generator, io.Closer, error) {
+	if !m.NeedsLogprobs() {
+		return src.open(ctx)
+	}
+	g, closer, logprobs, err := a.openMeasured(ctx, src)
+	if err == nil && !logprobs {
+		closer.Close()
+		return nil, nil, lacksLogprobs(m)
+	}
+	return g, closer, err
+}
+
+func lacksLogprobs(m reason.Method) error {
+	return fmt.Errorf("method %s needs the log-probabilities of each token's alternatives, which this server does not give: use a method without them, such as majority or single, or another server", m.Name())
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http/httptest"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -113,12 +114,62 @@ func TestEvalWithoutLogprobs(t *testing.T) {
 		Script: llmtest.Words(20, `so it must be \boxed{7}`), Fault: llmtest.Fault{NoLogprobs: true}}}}}
 	server := httptest.NewServer(fake)
 	defer server.Close()
-	for methods, want := range map[string]int{"single,majority": exitDone, "deepconf-low": exitFailed} {
+	for methods, want := range map[string]int{"single,majority": exitDone, "deepconf-low": exitFailed, "single,deepconf-low": exitFailed} {
+		before := len(fake.Calls())
 		var out, stderr strings.Builder
 		code := run(t.Context(), []string{"eval", "--task", "arithmetic", "--method", methods, "--n", "2", "--max-tokens", "50",
 			"--json", "--upstream", server.URL, "--dialect", "vllm"}, strings.NewReader(""), &out, &stderr)
 		if code != want || !strings.Contains(stderr.String(), "DeepConf on this server: not possible") {
 			t.Errorf("%s: exit code %d, want %d\n%s", methods, code, want, stderr.String())
+		}
+		questions := 0
+		for _, c := range fake.Calls()[before:] {
+			if asked(&c) {
+				questions++
+			}
+			if asked(&c) && c.TopLogprobs > 0 {
+				t.Errorf("%s: a question asks for alternatives that the server does not give", methods)
+			}
+		}
+		if want == exitFailed {
+			if questions > 0 || out.Len() > 0 || !strings.Contains(stderr.String(), "method deepconf-low needs the log-probabilities") {
+				t.Errorf("%s: %d questions were asked\n%s%s", methods, questions, out.String(), stderr.String())
+			}
+			continue
+		}
+		var result eval.JSON
+		if err := json.Unmarshal([]byte(out.String()), &result); err != nil || len(result.Results) != 2 || result.Results[0].TokensMean != 5 {
+			t.Errorf("%s: %v: %s", methods, err, out.String())
+		}
+	}
+}
+
+// TestAskMeasuresTheServer: what a server lacks for DeepConf is said before the
+// question is asked; what makes thresholds incomparable, with the answer.
+func TestAskMeasuresTheServer(t *testing.T) {
+	words := llmtest.Words(20, `so it must be \boxed{7}`)
+	for name, c := range map[string]struct {
+		fault          llmtest.Fault
+		method         string
+		code           int
+		stdout, stderr string
+	}{
+		"no log-probabilities":             {llmtest.Fault{NoLogprobs: true}, "deepconf-high", exitFailed, "", "method deepconf-high needs the log-probabilities"},
+		"no log-probabilities, none asked": {llmtest.Fault{NoLogprobs: true}, "majority", exitDone, "\n7\n", ""},
+		"after the temperature":            {llmtest.Fault{Scaled: true}, "deepconf-high", exitDone, "log-probabilities after the temperature", ""},
+		"a server that breaks off":         {llmtest.Fault{Error: llmtest.ErrorData, ErrorAfter: 2}, "deepconf-high", exitFailed, "", "stream_error"},
+	} {
+		fake := &llmtest.Fake{Dialect: "sglang", Rules: []llmtest.Rule{{Reply: llmtest.Reply{Script: words, Fault: c.fault}}}}
+		server := httptest.NewServer(fake)
+		var out, stderr strings.Builder
+		code := run(t.Context(), []string{"ask", "--method", c.method, "--budget", "3", "--max-tokens", "50", "--upstream", server.URL, "How many?"},
+			strings.NewReader(""), &out, &stderr)
+		server.Close()
+		if code != c.code || !strings.Contains(out.String(), c.stdout) || !strings.Contains(stderr.String(), c.stderr) {
+			t.Errorf("%s: exit code %d, want %d\n%s%s", name, code, c.code, out.String(), stderr.String())
+		}
+		if c.code == exitFailed && slices.ContainsFunc(fake.Calls(), func(c llmtest.Call) bool { return asked(&c) }) {
+			t.Errorf("%s: the question was asked", name)
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"orrery/think/llm"
 	"orrery/think/reason"
@@ -187,6 +188,9 @@ func (x *exchange) decode(b *body) *apiError {
 				Message: fmt.Sprintf("the request's body did not come within %v; send it again", x.s.cfg.ReadTimeout)}
 		}
 		return errGone // it broke off
+	}
+	if !utf8.Valid(data) { // decoding would silently change it
+		return invalid("", "the request's body is not text in UTF-8, which JSON is; encode it so")
 	}
 	if err := json.Unmarshal(data, b); err != nil {
 		return badJSON("", err)

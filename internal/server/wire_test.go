@@ -101,6 +101,7 @@ func TestRefusals(t *testing.T) {
 		words      string
 	}{
 		{"not JSON", `{"model": `, 400, "", "not JSON"},
+		{"not UTF-8", "{" + user + `, "user": "` + "\xff" + `"}`, 400, "", "UTF-8"},
 		{"no object", `[1]`, 400, "", "JSON array where an object is expected"},
 		{"two objects", `{` + user + `} {}`, 400, "", "not JSON"},
 		{"unknown model", `{"model": "gpt-4", ` + user + `}`, 404, "model", "there is m, alone or with one of @deepconf"},

@@ -10,6 +10,7 @@ import (
 	"iter"
 	"net"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -58,7 +59,7 @@ func New(cfg Config) (*Client, error) {
 		return nil, err
 	}
 	if cfg.Dialect != "" && cfg.Dialect != "auto" && dialects[cfg.Dialect] == nil {
-		return nil, fmt.Errorf("open a backend: there is no dialect %q; use auto or one of %v", cfg.Dialect, Dialects())
+		return nil, fmt.Errorf("open a backend: there is no dialect %q; use auto or one of %s", cfg.Dialect, strings.Join(Dialects(), ", "))
 	}
 	if cfg.MaxParallel < 0 {
 		return nil, fmt.Errorf("open a backend: %d parallel traces make no sense; use 0 for the backend's own limit", cfg.MaxParallel)

@@ -30,6 +30,9 @@ type fault struct {
 // the dialect knows better.
 func (c *Client) fail(kind llm.ErrorKind, route string, words string, cause error) *llm.Error {
 	d := c.dialectName()
+	if d == "auto" {
+		d = "server" // not found out yet
+	}
 	return &llm.Error{
 		Kind: kind, Backend: d, Route: route, Words: c.scrub(words), Remedy: remedy(kind, d), Err: c.scrubError(cause),
 	}
