@@ -70,6 +70,13 @@ func Gemm(c, a, b Mat, acc bool) {
 	multiply(c, a, b, nil, acc, true)
 }
 
+// GemmSerial is Gemm on the caller's goroutine alone, bit for bit: for callers
+// that are themselves pieces of parallel work.
+func GemmSerial(c, a, b Mat, acc bool) {
+	check("GemmSerial", c, a, b)
+	multiply(c, a, b, nil, acc, false)
+}
+
 func check(op string, c, a, b Mat) {
 	if a.Rows != c.Rows || b.Cols != c.Cols || a.Cols != b.Rows || c.Trans {
 		panic(fmt.Sprintf("tensor.%s: (%d,%d) = (%d,%d)·(%d,%d), c transposed %v: the shapes disagree", op, c.Rows, c.Cols, a.Rows, a.Cols, b.Rows, b.Cols, c.Trans))

@@ -125,6 +125,9 @@ func TestGemmAgainstTwin(t *testing.T) {
 				copy(c.Data, before.Data)
 				GemmPacked(c, a, Pack(b), acc)
 				wantProduct(t, what+" packed", c, before, a, b, acc)
+				copy(c.Data, before.Data)
+				GemmSerial(c, a, b, acc)
+				wantProduct(t, what+" serial", c, before, a, b, acc)
 				if m*n*k > 1<<16 {
 					break
 				}
