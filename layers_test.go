@@ -40,6 +40,7 @@ var layers = map[string][]string{
 
 	"look/audit": {"learn/tensor", "learn/checkpoint", "look/delta", "report"},
 	"look/delta": {"learn/checkpoint"},
+	"look/grok":  {"learn/tensor", "learn/train", "learn/recipe", "learn/checkpoint", "look/group", "report"},
 	"look/group": {},
 
 	"task":   {"think/answer"},
