@@ -14,7 +14,8 @@ import (
 const (
 	trainStream = 1 << 56 // + batch number
 	heldStream  = 2 << 56 // + number of the problem
-	traceStream = 3 << 56 // + step·problems + number of the problem
+	traceStream = 3 << 56 // + step·2²⁴ + task·2¹⁶ + number of the problem
+	rollStream  = 4 << 56 // + step·2²⁴ + problem·2¹² + member of its group
 )
 
 func stream(seed, id uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, id)) }

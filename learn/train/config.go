@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 
 	"orrery/learn/sample"
 )
@@ -16,13 +17,16 @@ import (
 type Config struct {
 	Seed            uint64     `json:"seed"`             // of the initial weights, of every batch and of evaluation
 	Steps           int        `json:"steps"`            // optimiser steps, > 0
-	BatchTokens     int        `json:"batch_tokens"`     // input tokens a batch, > 0: the example that reaches it is the last
-	InitScale       float64    `json:"init_scale"`       // multiplies the initial matrices of nn.New; 0 stands for 1
+	BatchTokens     int        `json:"batch_tokens"`     // input tokens of a batch (of a pass, in GRPO), > 0: the example that reaches it is the last
+	InitScale       float64    `json:"init_scale"`       // multiplies the initial matrices of nn.New; 0 stands for 1. Without meaning for a Base
 	Clip            float64    `json:"clip"`             // largest global norm of the gradient; 0: no clipping
 	CheckpointEvery int        `json:"checkpoint_every"` // steps; 0: at evaluations and at the end only
 	Optimizer       Optimizer  `json:"optimizer"`
 	Schedule        Schedule   `json:"schedule"`
 	Eval            Evaluation `json:"eval"`
+
+	Storage string `json:"storage,omitempty"` // type of final/: "bf16" (default), "fp32", or "both": bf16, and final-fp32/ beside it
+	Weights string `json:"weights,omitempty"` // what is trained: "fp32" (default), or "bf16": rounded after every step
 }
 
 // Optimizer is Adam (arXiv 1412.6980) with decoupled ("adamw", arXiv
@@ -75,6 +79,8 @@ func (c Config) Validate() error {
 		{finite(o.Decay), "optimizer.decay", o.Decay, "0 or more"},
 		{s.Warmup >= 0, "schedule.warmup", s.Warmup, "0 or more"},
 		{s.Final >= 0 && s.Final <= 1, "schedule.final", s.Final, "from 0 to 1"},
+		{slices.Contains([]string{"", bf16, fp32, both}, c.Storage), "storage", c.Storage, `"bf16", "fp32" or "both"`},
+		{slices.Contains([]string{"", bf16, fp32}, c.Weights), "weights", c.Weights, `"fp32" or "bf16"`},
 		{e.Every >= 0, "eval.every", e.Every, "0 (only at the end) or more"},
 		{e.Problems >= 0, "eval.problems", e.Problems, "0 (no evaluation) or more"},
 		{e.Problems == 0 || e.MaxTokens > 0, "eval.max_tokens", e.MaxTokens, "at least 1"},

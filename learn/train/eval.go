@@ -2,8 +2,6 @@ package train
 
 import (
 	"context"
-	"fmt"
-	"slices"
 	"strings"
 
 	"orrery/learn/grad"
@@ -43,18 +41,12 @@ func examine(ctx context.Context, m *nn.Model, v *token.Vocab, problems []task.P
 		}
 		for i, ids := range traces {
 			s.Tokens += float64(len(ids))
-			answer, ok := boxed(v.Decode(slices.DeleteFunc(ids, func(id int) bool { return id == v.EOS() })))
-			if !ok {
-				continue
-			}
-			s.Answered++
-			t, err := task.Lookup(part[i].Task)
+			answered, right, err := mark(v, part[i], ids)
 			if err != nil {
 				return s, err
 			}
-			if t.Verify(part[i], answer) {
-				s.Accuracy++
-			}
+			s.Answered += one(answered)
+			s.Accuracy += one(right)
 		}
 	}
 	n := float64(max(1, len(problems)))
@@ -87,73 +79,6 @@ func heldLoss(ctx context.Context, m *nn.Model, v *token.Vocab, problems []task.
 		count += len(logp)
 	}
 	return sum / float64(max(1, count)), nil
-}
-
-// Traces samples one continuation for every prompt, all side by side, until
-// EOS (which is kept) or max tokens. Each trace has its own seed and depends
-// on nothing else in the batch. The prompts are not empty.
-func Traces(ctx context.Context, d *nn.Decoder, prompts [][]int, set sample.Settings, seeds []uint64, max, eos int) ([][]int, error) {
-	out := make([][]int, len(prompts))
-	var seqs []*nn.Seq
-	var next []int // the token to feed to seqs[i]
-	var who []int  // its trace
-	samplers := make([]*sample.Sampler, len(prompts))
-	defer func() {
-		for _, s := range seqs {
-			d.Drop(s)
-		}
-	}()
-	take := func(i int, logits []float32) (int, error) {
-		c, err := samplers[i].Next(logits)
-		if err != nil {
-			return 0, fmt.Errorf("trace %d, token %d: %w", i, len(out[i]), err)
-		}
-		out[i] = append(out[i], c.Token)
-		return c.Token, nil
-	}
-	for i, p := range prompts {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		samplers[i] = sample.New(set, seeds[i])
-		s, logits, err := d.Prefill(p)
-		if err != nil {
-			return nil, fmt.Errorf("trace %d: %w", i, err)
-		}
-		seqs, who = append(seqs, s), append(who, i)
-		id, err := take(i, logits)
-		if err != nil {
-			return nil, err
-		}
-		next = append(next, id)
-	}
-	for {
-		keep := 0
-		for j := range seqs {
-			if next[j] == eos || len(out[who[j]]) >= max {
-				d.Drop(seqs[j])
-				continue
-			}
-			seqs[keep], next[keep], who[keep] = seqs[j], next[j], who[j]
-			keep++
-		}
-		seqs, next, who = seqs[:keep], next[:keep], who[:keep]
-		if keep == 0 {
-			return out, nil
-		}
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		logits, err := d.Step(seqs, next)
-		if err != nil {
-			return nil, err
-		}
-		for j, i := range who {
-			if next[j], err = take(i, logits[j]); err != nil {
-				return nil, err
-			}
-		}
-	}
 }
 
 // boxed takes the answer out of a trace of a model of ours, which was taught to

@@ -29,6 +29,13 @@ type Source interface {
 	Draw(rng *rand.Rand, step int) Example
 }
 
+// Poser is a Source whose problems can also be put without their solutions.
+type Poser interface {
+	Source
+	// Pose draws a problem for a step, as Draw draws an example.
+	Pose(rng *rand.Rand, step int) task.Problem
+}
+
 // Prompt is what a model is given of a problem: BOS, question, newline.
 func Prompt(v *token.Vocab, p task.Problem) []int {
 	return append([]int{v.BOS()}, v.Encode(p.Question+"\n")...)

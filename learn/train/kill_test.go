@@ -12,25 +12,27 @@ import (
 	"testing"
 )
 
-const victimEnv = "ORRERY_TRAIN_TEST_VICTIM"
+// The environment of a victim: its folder, and what it trains.
+const (
+	victimEnv    = "ORRERY_TRAIN_TEST_VICTIM"
+	objectiveEnv = "ORRERY_TRAIN_TEST_OBJECTIVE"
+)
 
 // TestMain turns the test binary into a trainer that TestKill can kill.
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(victimEnv); dir != "" {
-		victim(dir)
+		victim(dir, os.Getenv(objectiveEnv))
 	}
 	os.Exit(m.Run())
 }
 
+// victims are the runs that get killed.
+var victims = map[string]func(t testing.TB, dir string) *Run{"supervised": newRun, "grpo": newRL}
+
 // victim trains in dir and says a line of every line of metrics.
-func victim(dir string) {
-	c := smallConfig()
-	mix := []Mix{{Task: "arithmetic", Weight: 2, EasyStart: 1, EasyEnd: 0.5, EasyUntil: 6}, {Task: "countdown", Weight: 1, Easy: true}}
-	p, err := NewProblems(vocab, mix, c.Seed, c.Eval.Problems)
-	if err != nil {
-		panic(err)
-	}
-	r := &Run{Dir: dir, Resume: true, Config: c, Model: smallModel(), Vocab: vocab, Source: p}
+func victim(dir, objective string) {
+	r := victims[objective](new(testing.T), dir)
+	r.Resume = true
 	ctx := context.Background()
 	if err := r.Train(ctx, func(p Progress) { os.Stdout.WriteString(p.Metric.Kind + "\n") }); err != nil {
 		os.Stderr.WriteString(err.Error() + "\n")
@@ -43,7 +45,21 @@ func victim(dir string) {
 // number of lines, with whatever it is doing then half done, until one gets
 // through; the result is that of an uninterrupted run.
 func TestKill(t *testing.T) {
-	want, dir := whole(t), t.TempDir()
+	for objective, run := range victims {
+		t.Run(objective, func(t *testing.T) {
+			t.Parallel()
+			want := t.TempDir()
+			if err := run(t, want).Train(t.Context(), nil); err != nil {
+				t.Fatal(err)
+			}
+			killed(t, want, objective)
+		})
+	}
+}
+
+// killed compares with want what a victim ends in.
+func killed(t *testing.T, want, objective string) {
+	dir := t.TempDir()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -51,7 +67,7 @@ func TestKill(t *testing.T) {
 	kills := 0
 	for lines := 2; ; lines += 2 {
 		cmd := exec.CommandContext(t.Context(), self)
-		cmd.Env = append(os.Environ(), victimEnv+"="+dir)
+		cmd.Env = append(os.Environ(), victimEnv+"="+dir, objectiveEnv+"="+objective)
 		var stderr strings.Builder
 		cmd.Stderr = &stderr
 		out, err := cmd.StdoutPipe()

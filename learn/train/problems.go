@@ -23,6 +23,9 @@ type Mix struct {
 
 	// Easy makes every problem an easy one, held-out problems included.
 	Easy bool `json:"easy"`
+
+	// Hard makes every problem a hard one, held-out problems included.
+	Hard bool `json:"hard,omitempty"`
 }
 
 // easy is the share of easy problems at a step.
@@ -72,14 +75,20 @@ func NewProblems(v *token.Vocab, mix []Mix, seed uint64, held int) (*Problems, e
 		if !(m.Weight > 0) || !share(m.EasyStart) || !share(m.EasyEnd) || m.EasyUntil < 0 {
 			return nil, fmt.Errorf("training problems, mix %d (%s): want a weight above 0, shares from 0 to 1 and easy_until at least 0, got %+v", i, m.Task, m)
 		}
+		if m.Easy && m.Hard {
+			return nil, fmt.Errorf("training problems, mix %d (%s): easy and hard are both set, choose one", i, m.Task)
+		}
 		if slices.ContainsFunc(mix[:i], func(o Mix) bool { return o.Task == m.Task }) {
 			return nil, fmt.Errorf("training problems, mix %d: %s is named twice, give it one weight", i, m.Task)
 		}
 		s.tasks = append(s.tasks, t)
 		s.total += m.Weight
 		level := task.Standard
-		if m.Easy {
+		switch {
+		case m.Easy:
 			level = task.Easy
+		case m.Hard:
+			level = task.Hard
 		}
 		var list []task.Problem
 		for n := range held {
@@ -97,26 +106,35 @@ func (s *Problems) HeldOut() [][]task.Problem { return s.held }
 
 // Draw implements Source.
 func (s *Problems) Draw(rng *rand.Rand, step int) Example {
+	p := s.Pose(rng, step)
+	if f := s.Expand[p.Task]; f != nil {
+		return f(rng, p)
+	}
+	return Supervised(s.vocab, p, 0)
+}
+
+// Pose implements Poser.
+func (s *Problems) Pose(rng *rand.Rand, step int) task.Problem {
 	u, at := rng.Float64()*s.total, 0
 	for ; at < len(s.mix)-1; at++ {
 		if u -= s.mix[at].Weight; u < 0 {
 			break
 		}
 	}
-	level := task.Standard
-	if rng.Float64() < s.mix[at].easy(step) {
+	m, level := s.mix[at], task.Standard
+	switch easy := rng.Float64() < m.easy(step); {
+	case m.Hard:
+		level = task.Hard
+	case easy:
 		level = task.Easy
 	}
 	draw := func() task.Problem { return s.tasks[at].Generate(rng, level) }
-	if f := s.Generate[s.mix[at].Task]; f != nil {
+	if f := s.Generate[m.Task]; f != nil {
 		draw = func() task.Problem { return f(rng, step, level) }
 	}
 	p := draw()
 	for s.asked[p.Question] {
 		p = draw()
 	}
-	if f := s.Expand[s.mix[at].Task]; f != nil {
-		return f(rng, p)
-	}
-	return Supervised(s.vocab, p, 0)
+	return p
 }

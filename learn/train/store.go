@@ -23,6 +23,7 @@ import (
 type state struct {
 	Version   int     `json:"version"`
 	Step      int     `json:"step"`      // finished steps
+	Updates   int     `json:"updates"`   // optimiser steps; runs of before this field had one a step
 	Tokens    int64   `json:"tokens"`    // input tokens of all steps
 	Metrics   int64   `json:"metrics"`   // bytes of metrics.jsonl up to here
 	Evaluated bool    `json:"evaluated"` // an evaluation that was due at Step is in them
@@ -37,7 +38,8 @@ type state struct {
 //	metrics.jsonl          a line a step and an evaluation
 //	checkpoints/step-N/    a Hugging Face folder with float32 weights, optimizer.safetensors and state.json
 //	checkpoints/latest     the name of the newest whole checkpoint
-//	final/                 the finished model in bfloat16
+//	final/                 the finished model in bfloat16, or as Config.Storage says
+//	final-fp32/            the same in float32, if Storage is "both"
 //	.lock                  held by the process that writes here
 type store struct {
 	dir string
@@ -50,8 +52,8 @@ func stepName(step int) string { return fmt.Sprintf("step-%d", step) }
 func (s store) path(step int) string { return filepath.Join(s.checkpoints(), stepName(step)) }
 
 // describe writes config.json, or compares it when resuming: a run continues
-// with the settings it began with.
-func (s store) describe(config any, resume bool) error {
+// with the settings and from the model it began with.
+func (s store) describe(config any, base *Base, resume bool) error {
 	want, err := json.MarshalIndent(config, "", "  ")
 	if err != nil {
 		return fmt.Errorf("describing the run in %s: %w", s.dir, err)
@@ -61,6 +63,9 @@ func (s store) describe(config any, resume bool) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		doc := map[string]any{"version": 1, "config": config, "built_with": builtWith()}
+		if base != nil {
+			doc["base"] = origin{base.Name, base.Fingerprint()}
+		}
 		return checkpoint.Atomic(path, func(w io.Writer) error {
 			e := json.NewEncoder(w)
 			e.SetIndent("", "  ")
@@ -73,12 +78,32 @@ func (s store) describe(config any, resume bool) error {
 	}
 	var doc struct {
 		Config json.RawMessage `json:"config"`
+		Base   *origin         `json:"base"`
 	}
 	if err := json.Unmarshal(old, &doc); err != nil {
 		return fmt.Errorf("reading the settings of the run in %s: %w: restore the file, or start anew in another folder", path, err)
 	}
 	if diff := firstDifference("", doc.Config, want); diff != "" {
 		return fmt.Errorf("resuming the run in %s: it began with other settings (%s): resume with the same, or start anew in another folder", s.dir, diff)
+	}
+	if err := sameBase(doc.Base, base); err != nil {
+		return fmt.Errorf("resuming the run in %s: %w", s.dir, err)
+	}
+	return nil
+}
+
+// sameBase compares what a run began from with what it is given now.
+func sameBase(began *origin, now *Base) error {
+	switch {
+	case began == nil && now == nil:
+		return nil
+	case began == nil:
+		return fmt.Errorf("it began from random weights, now the model %s is given: leave that out, or start anew in another folder", now.Name)
+	case now == nil:
+		return fmt.Errorf("it began from the model %s, now none is given: give that one", began.Name)
+	}
+	if sum := now.Fingerprint(); sum != began.SHA256 {
+		return fmt.Errorf("it began from the model %s with fingerprint %.16s, now %s has %.16s: give the model that it began from, or start anew in another folder", began.Name, began.SHA256, now.Name, sum)
 	}
 	return nil
 }
@@ -239,8 +264,12 @@ func (s store) load(step int, want nn.Config, open func(*nn.Model) *optimizer) (
 	if err != nil {
 		return fail(err)
 	}
+	st.Updates = -1
 	if err := Strict(b, &st); err != nil {
 		return fail(fmt.Errorf("state.json: %w", err))
+	}
+	if st.Updates < 0 {
+		st.Updates = st.Step
 	}
 	if st.Step != step || st.Version != 1 {
 		return fail(fmt.Errorf("state.json is of step %d, version %d, want step %d, version 1", st.Step, st.Version, step))
@@ -294,9 +323,9 @@ func (s store) prune(best int) error {
 	return nil
 }
 
-// finish writes final/, whole or not at all.
-func (s store) finish(m *nn.Model, v *token.Vocab) (err error) {
-	temp, final := filepath.Join(s.dir, ".final"), filepath.Join(s.dir, "final")
+// finish writes a folder with the finished model, whole or not at all.
+func (s store) finish(f stored, m *nn.Model, v *token.Vocab) (err error) {
+	temp, final := filepath.Join(s.dir, "."+f.folder), filepath.Join(s.dir, f.folder)
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("writing the finished model to %s: %w: the last checkpoint is untouched; make room or make the folder writable, then resume", final, err)
@@ -305,7 +334,7 @@ func (s store) finish(m *nn.Model, v *token.Vocab) (err error) {
 	if err := errors.Join(os.RemoveAll(temp), os.MkdirAll(temp, 0o777)); err != nil {
 		return err
 	}
-	if err := saveModel(temp, m, v, checkpoint.BF16); err != nil {
+	if err := saveModel(temp, m, v, f.dtype); err != nil {
 		return err
 	}
 	if err := os.RemoveAll(final); err != nil {

@@ -1,9 +1,12 @@
-// Package train is the loop that makes a model: ragged batches, an objective,
-// Adam, a schedule, checkpoints and an exact resume.
+// Package train is the loop that makes a model: ragged batches, an objective
+// (cross-entropy, or GRPO with verifiable rewards), Adam, a schedule,
+// checkpoints and an exact resume. It starts from random weights or from a Base.
 //
 // # What a run depends on
 //
-// Batch i is a pure function of the seed and i, evaluation of the seed and the
+// Batch i is a pure function of the seed and i, a trace that is sampled of the
+// weights, the seed, the step, its problem and its number in the group,
+// evaluation of the weights, the seed and the
 // step, and no kernel's result depends on the number of threads. So a run that
 // was interrupted, by Ctrl-C or by kill -9, and then resumed, ends in the same
 // bytes as one that was not, and writes the same metrics except for timings.
@@ -11,8 +14,9 @@
 // # Held-out problems
 //
 // Random numbers come from PCG streams under the run's seed: training batches
-// from one range of streams, held-out problems from another, and the traces of
-// evaluation from a third. A question that is held out is never trained on,
+// and problems from one range of streams, held-out problems from another, the
+// traces of evaluation from a third, and those that GRPO learns from from a
+// fourth. A question that is held out is never trained on,
 // even where both streams happen to draw it.
 //
 // The package knows neither recipes nor servers.
@@ -38,10 +42,12 @@ type Run struct {
 	Resume bool   // continue what is there, from the start if there is no checkpoint yet
 	Recipe any    // what the run was made from, kept in config.json; nil: Config and Model are kept
 
-	Config Config
-	Model  nn.Config
-	Vocab  *token.Vocab
-	Source Source // a HeldOut too, if Config.Eval asks for evaluation
+	Config    Config
+	Objective Objective // nil: CrossEntropy
+	Base      *Base     // nil: random weights. Model and Vocab are then the Base's, and need not be set
+	Model     nn.Config
+	Vocab     *token.Vocab
+	Source    Source // a HeldOut too, if Config.Eval asks for evaluation; a Poser for GRPO
 
 	clock func() time.Time // nil: time.Now
 }
@@ -90,11 +96,8 @@ func (r *Run) Train(ctx context.Context, progress func(Progress)) (err error) {
 	if t.report == nil {
 		t.report = func(Progress) {}
 	}
-	if err := r.Config.Validate(); err != nil {
+	if err := r.check(); err != nil {
 		return err
-	}
-	if _, ok := r.Source.(HeldOut); !ok && r.Config.Eval.Problems > 0 {
-		return fmt.Errorf("training config: eval.problems is %d, but the source of examples holds none out: set it to 0", r.Config.Eval.Problems)
 	}
 	if err := os.MkdirAll(t.store.checkpoints(), 0o777); err != nil {
 		return fmt.Errorf("making the run folder: %w: choose a folder that can be written", err)
@@ -111,16 +114,45 @@ func (r *Run) Train(ctx context.Context, progress func(Progress)) (err error) {
 	if err := t.loop(ctx); err != nil {
 		return err
 	}
-	return t.store.finish(t.model, t.Vocab)
+	for _, f := range r.Config.stores() {
+		if err := t.store.finish(f, t.model, t.Vocab); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// check fills in what is left out and finds contradictions, before anything is
+// written.
+func (r *Run) check() error {
+	if r.Objective == nil {
+		r.Objective = CrossEntropy{}
+	}
+	if r.Base != nil {
+		if err := r.Base.Check(); err != nil {
+			return err
+		}
+		r.Model, r.Vocab = r.Base.Model.Config, r.Base.Vocab
+	}
+	if err := r.Config.Validate(); err != nil {
+		return err
+	}
+	if err := r.Objective.Validate(); err != nil {
+		return err
+	}
+	if _, ok := r.Source.(HeldOut); !ok && r.Config.Eval.Problems > 0 {
+		return fmt.Errorf("training config: eval.problems is %d, but the source of examples holds none out: set it to 0", r.Config.Eval.Problems)
+	}
+	return r.Objective.fits(r)
 }
 
 // open starts anew or loads the latest checkpoint.
 func (t *trainer) open() error {
 	recipe := t.Recipe
 	if recipe == nil {
-		recipe = map[string]any{"train": t.Config, "model": t.Model}
+		recipe = map[string]any{"train": t.Config, "model": t.Model, "objective": t.Objective}
 	}
-	if err := t.store.describe(recipe, t.Resume); err != nil {
+	if err := t.store.describe(recipe, t.Base, t.Resume); err != nil {
 		return err
 	}
 	step, err := t.store.latest()
@@ -128,10 +160,9 @@ func (t *trainer) open() error {
 		return err
 	}
 	if step == 0 {
-		if t.model, err = nn.New(t.Model, t.Config.Seed); err != nil {
+		if t.model, err = t.initial(); err != nil {
 			return err
 		}
-		t.scaleInit()
 		t.opt = newOptimizer(t.Config.Optimizer, t.model.Params())
 		t.st = state{Version: 1, BestScore: -1}
 	} else {
@@ -146,16 +177,27 @@ func (t *trainer) open() error {
 	return err
 }
 
-// scaleInit multiplies the fresh model's matrices.
-func (t *trainer) scaleInit() {
-	if t.Config.InitScale == 0 {
-		return
+// initial makes the model of step 0.
+func (t *trainer) initial() (m *nn.Model, err error) {
+	if t.Base != nil {
+		m, err = clone(t.Base.Model)
+	} else {
+		m, err = nn.New(t.Model, t.Config.Seed)
 	}
-	for _, p := range t.model.Params() {
-		if len(p.Val.Shape) >= 2 {
-			tensor.Scale(p.Val.Data, p.Val.Data, float32(t.Config.InitScale))
+	if err != nil {
+		return nil, err
+	}
+	if s := float32(t.Config.InitScale); s != 0 && t.Base == nil {
+		for _, p := range m.Params() {
+			if len(p.Val.Shape) >= 2 {
+				tensor.Scale(p.Val.Data, p.Val.Data, s)
+			}
 		}
 	}
+	if t.Config.Weights == bf16 {
+		roundBF16(m.Params())
+	}
+	return m, nil
 }
 
 // seconds is the time spent in this run, over all its processes.
@@ -166,30 +208,29 @@ func (t *trainer) loop(ctx context.Context) error {
 	if err := t.after(ctx, t.st.Step > 0); err != nil { // an evaluation that was cut short
 		return err
 	}
-	draw := func(i int) (*batch, error) {
-		return drawBatch(t.Source, t.Config.Seed, i, t.Config.BatchTokens, t.Model.VocabSize, t.Model.MaxPositions)
+	steps, err := t.Objective.begin(ctx, t)
+	if err != nil {
+		return err
 	}
-	ahead, stop := context.WithCancel(ctx)
-	defer stop()
-	coming := batches(ahead, t.st.Step, t.Config.Steps, draw)
-	defer func() {
-		stop()
-		for range coming { // wait: the Source is the caller's again afterwards
-		}
-	}()
+	defer steps.stop()
 	t.rate.start(t.clock())
 	for t.st.Step < t.Config.Steps {
 		if ctx.Err() != nil {
 			return t.interrupted(ctx)
 		}
-		d, ok := <-coming
-		if !ok { // only when ctx ended meanwhile
-			return t.interrupted(ctx)
+		n := t.st.Step + 1
+		line, tokens, err := steps.step(ctx, n)
+		if err != nil {
+			if cause := ctx.Err(); cause != nil && errors.Is(err, cause) {
+				return t.interrupted(ctx)
+			}
+			return err
 		}
-		if d.err != nil {
-			return d.err
-		}
-		if err := t.step(d.batch); err != nil {
+		t.st.Step, t.st.Evaluated = n, false
+		t.st.Tokens += int64(tokens)
+		line.Kind, line.Step, line.LR, line.Tokens = "step", n, t.Config.LR(n), t.st.Tokens
+		line.TokensPerSecond = t.rate.add(t.clock(), tokens)
+		if err := t.log(line); err != nil {
 			return err
 		}
 		if err := t.after(ctx, false); err != nil {
@@ -199,43 +240,31 @@ func (t *trainer) loop(ctx context.Context) error {
 	return nil
 }
 
-// loss runs the model forwards over a batch.
-func (t *trainer) loss(b *batch) *grad.Var {
-	h := t.model.Hidden(t.tape, b.input)
-	loss, _ := t.tape.CrossEntropy(t.model.Logits(t.tape, h, b.rows), b.targets, b.weights)
-	return loss
+// update does one optimiser step of training step n with the parameters'
+// gradients and returns their norm before clipping. Where the loss or the norm
+// is no number it changes nothing; again, which computes the gradients once
+// more, then finds the first operation that went wrong.
+func (t *trainer) update(n int, loss float64, again func() error) (norm float64, err error) {
+	norm = t.opt.norm()
+	if bad := loss + norm; math.IsNaN(bad) || math.IsInf(bad, 0) {
+		return norm, t.nameNaN(n, loss, norm, again)
+	}
+	t.st.Updates++
+	t.opt.step(t.st.Updates, t.Config.LR(n), clipScale(norm, t.Config.Clip))
+	if t.Config.Weights == bf16 {
+		roundBF16(t.model.Params())
+	}
+	return norm, nil
 }
 
-// step does one optimiser step and logs it.
-func (t *trainer) step(b *batch) error {
-	n := t.st.Step + 1
-	loss := t.loss(b)
-	value := float64(loss.Val.Data[0])
-	if err := t.tape.Backward(loss); err != nil {
-		return err
-	}
-	norm := t.opt.norm()
-	if bad := value + norm; math.IsNaN(bad) || math.IsInf(bad, 0) {
-		return t.nameNaN(b, n, value, norm)
-	}
-	lr := t.Config.LR(n)
-	t.opt.step(n, lr, clipScale(norm, t.Config.Clip))
-	t.tape.Reset()
-	t.st.Step, t.st.Evaluated = n, false
-	t.st.Tokens += int64(b.tokens)
-	speed := t.rate.add(t.clock(), b.tokens)
-	return t.log(Metric{Kind: "step", Step: n, Loss: value, LR: lr, GradNorm: norm, Tokens: t.st.Tokens, TokensPerSecond: speed})
-}
-
-// nameNaN runs a step that went wrong again, looking at every operation. The
-// weights are still those of the step before.
-func (t *trainer) nameNaN(b *batch, n int, loss, norm float64) error {
+// nameNaN computes gradients that went wrong again, looking at every operation.
+func (t *trainer) nameNaN(n int, loss, norm float64, again func() error) error {
 	t.tape.Reset()
 	for _, p := range t.model.Params() {
 		p.ZeroGrad()
 	}
 	t.tape.CheckNaN = true
-	err := t.tape.Backward(t.loss(b))
+	err := again()
 	if err == nil {
 		err = fmt.Errorf("the loss is %v and the gradient's norm %v although every operation is finite: lower optimizer.lr or schedule a longer warm-up", loss, norm)
 	}
@@ -244,13 +273,11 @@ func (t *trainer) nameNaN(b *batch, n int, loss, norm float64) error {
 
 // after evaluates and saves where the current step asks for it; again says that
 // the step comes from a checkpoint, which only its evaluation can be missing.
+// Step 0 is worth an evaluation where the weights are not random.
 func (t *trainer) after(ctx context.Context, again bool) error {
 	c, n := t.Config, t.st.Step
-	if n == 0 {
-		return nil
-	}
 	last := n == c.Steps
-	due := c.Eval.Problems > 0 && (last || c.Eval.Every > 0 && n%c.Eval.Every == 0)
+	due := c.Eval.Problems > 0 && (last || n == 0 && t.Base != nil || n > 0 && c.Eval.Every > 0 && n%c.Eval.Every == 0)
 	switch {
 	case due && !t.st.Evaluated:
 		if err := t.evaluate(ctx); err != nil {
@@ -261,6 +288,9 @@ func (t *trainer) after(ctx context.Context, again bool) error {
 		}
 	case again:
 		return nil
+	}
+	if n == 0 {
+		return nil // it begins again from the start
 	}
 	if again {
 		t.st.Metrics, t.st.Seconds = t.metrics.bytes, t.seconds()

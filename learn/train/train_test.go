@@ -102,6 +102,9 @@ func untimed(t *testing.T, dir string) string {
 			t.Fatalf("metrics line %q: %v", line, err)
 		}
 		m.Seconds, m.TokensPerSecond = 0, 0
+		if m.RL != nil {
+			m.RL.SampleSeconds, m.RL.ScoreSeconds, m.RL.TrainSeconds = 0, 0, 0
+		}
 		clean, _ := json.Marshal(m)
 		fmt.Fprintf(&out, "%s\n", clean)
 	}
