@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"orrery/internal/local"
 	"orrery/learn/recipe"
 	"orrery/learn/train"
 )
@@ -17,7 +18,7 @@ import (
 func init() { register(trainCommand) }
 
 func trainCommand(a *app) *cobra.Command {
-	var dir string
+	var dir, from string
 	var resume bool
 	c := &cobra.Command{
 		Use:   "train RECIPE",
@@ -26,6 +27,9 @@ func trainCommand(a *app) *cobra.Command {
 settings of one, or the config.json of an earlier run. Ctrl-C saves a
 checkpoint; the same command with --resume goes on from it, to the same bytes
 as a run that was never interrupted.
+
+Recipes that tune a model start from the built-in one, or from --from. What a run
+leaves, and what its metrics mean, is in docs/training.md.
 
 Recipes:
 ` + recipeList(),
@@ -52,12 +56,37 @@ Recipes:
 			case err != nil && resume:
 				return usagef("train %s: %s holds no run to continue: leave --resume out, or name the run's folder with --out", r.Name, dir)
 			}
-			return a.train(cmd, r, recipe.Options{Dir: dir, Resume: resume})
+			o := recipe.Options{Dir: dir, Resume: resume}
+			switch {
+			case r.Tunes:
+				if o.Base, err = openBase(from); err != nil {
+					return err
+				}
+			case cmd.Flags().Changed("from"):
+				return usagef("train %s: the recipe makes a model from nothing, so --from has no meaning: leave it out", r.Name)
+			}
+			return a.train(cmd, r, o)
 		},
 	}
 	c.Flags().StringVarP(&dir, "out", "o", "", "run folder (default runs/RECIPE)")
+	c.Flags().StringVar(&from, "from", "builtin", "folder of the model to tune, or builtin")
 	c.Flags().BoolVar(&resume, "resume", false, "continue the run in the folder")
 	return c
+}
+
+// openBase reads the model that a run starts from; "" and "builtin" are the
+// built-in one.
+func openBase(from string) (*train.Base, error) {
+	b := &train.Base{Name: from}
+	files := os.DirFS(from)
+	if from == "" || from == "builtin" {
+		b.Name, files = "builtin", local.BuiltinFiles()
+	}
+	var err error
+	if b.Model, b.Vocab, err = local.Load(files); err != nil {
+		return nil, fmt.Errorf("train --from %s: %w: give the folder of a trained model, such as runs/NAME/final", b.Name, err)
+	}
+	return b, nil
 }
 
 func recipeList() string {
@@ -76,7 +105,7 @@ func (a *app) train(cmd *cobra.Command, r recipe.Recipe, o recipe.Options) error
 		if bar == nil {
 			bar = a.progress("train "+r.Name, p.Steps)
 		}
-		if p.Metric.Kind == "step" {
+		if p.Metric.Kind == "step" || p.Step == 0 {
 			last = p
 		}
 		bar.at(p.Step, trainNote(last))
@@ -93,8 +122,12 @@ func (a *app) train(cmd *cobra.Command, r recipe.Recipe, o recipe.Options) error
 		return err
 	}
 	if a.json {
-		return a.printJSON(map[string]any{"version": 1, "id": filepath.Base(o.Dir), "kind": "train", "recipe": r.Name,
-			"dir": o.Dir, "steps": last.Step, "loss": last.Metric.Loss, "state": "done"})
+		out := map[string]any{"version": 1, "id": filepath.Base(o.Dir), "kind": "train", "recipe": r.Name,
+			"dir": o.Dir, "steps": last.Step, "loss": last.Metric.Loss, "state": "done"}
+		if last.Metric.RL != nil {
+			out["rl"] = last.Metric.RL
+		}
+		return a.printJSON(out)
 	}
 	fmt.Fprintf(a.out, "trained %s in %d steps: the model is in %s\n", r.Name, last.Steps, filepath.Join(o.Dir, "final"))
 	fmt.Fprintf(a.out, "try it:  orrery ask --model %s QUESTION\n", filepath.Join(o.Dir, "final"))
@@ -102,5 +135,20 @@ func (a *app) train(cmd *cobra.Command, r recipe.Recipe, o recipe.Options) error
 }
 
 func trainNote(p train.Progress) string {
+	if p.Step == 0 {
+		return fmt.Sprintf("held-out accuracy %.1f %% before training", 100*p.Metric.Accuracy)
+	}
+	if r := p.Metric.RL; r != nil {
+		return fmt.Sprintf("reward %.3f, KL %.2g, %.0f tokens, agreement %s, %s tokens/s",
+			r.Reward, r.KL, r.Length, agreement(r), thousands(int(p.TokensPerSecond)))
+	}
 	return fmt.Sprintf("loss %.3f, %s tokens/s", p.Metric.Loss, thousands(int(p.TokensPerSecond)))
+}
+
+// agreement says how far the sampler's log-probabilities are from the trainer's.
+func agreement(r *train.RL) string {
+	if r.AgreementMax == 0 {
+		return "exact"
+	}
+	return fmt.Sprintf("%.0f %% exact, off by up to %.2g nats", 100*r.AgreementEqual, r.AgreementMax)
 }

@@ -62,7 +62,6 @@ func readMetrics(r io.Reader) ([]train.Metric, error) {
 // trainPage has the curves of one run.
 func trainPage(recipe string, metrics []train.Metric, config string) report.Page {
 	loss := report.Series{Name: "batch loss"}
-	smooth := report.Series{Name: "mean of 25"}
 	rate := report.Series{Name: "learning rate"}
 	norm := report.Series{Name: "gradient norm before clipping"}
 	speed := report.Series{Name: "tokens/s"}
@@ -81,20 +80,16 @@ func trainPage(recipe string, metrics []train.Metric, config string) report.Page
 		for s, y := range map[*report.Series]float64{&loss: m.Loss, &rate: m.LR, &norm: m.GradNorm, &speed: m.TokensPerSecond} {
 			s.X, s.Y = append(s.X, x), append(s.Y, y)
 		}
-		recent, sum := loss.Y[max(0, len(loss.Y)-25):], 0.0
-		for _, y := range recent {
-			sum += y
-		}
-		smooth.X, smooth.Y = append(smooth.X, x), append(smooth.Y, sum/float64(len(recent)))
 	}
 	steps := report.Axis{Label: "step"}
 	page := report.Page{
-		Title: "Training " + recipe,
-		Lead:  fmt.Sprintf("%d steps, %.1f minutes of training and evaluation.", last.Step, last.Seconds/60),
-		Blocks: []report.Block{
-			report.Plot{Title: "Loss", X: steps, Y: report.Axis{Label: "nats a supervised token", Log: true},
-				Series: []report.Series{thin(loss), thin(smooth)}, Caption: "Of the batch before its step. Batches mix tasks and difficulties, hence the noise."},
-		},
+		Title:  "Training " + recipe,
+		Lead:   fmt.Sprintf("%d steps, %.1f minutes of training and evaluation.", last.Step, last.Seconds/60),
+		Blocks: rlBlocks(metrics),
+	}
+	if page.Blocks == nil {
+		page.Blocks = append(page.Blocks, report.Plot{Title: "Loss", X: steps, Y: report.Axis{Label: "nats a supervised token", Log: true},
+			Series: []report.Series{thin(loss), thin(smoothed(loss, "mean of 25"))}, Caption: "Of the batch before its step. Batches mix tasks and difficulties, hence the noise."})
 	}
 	if len(accuracy) > 0 {
 		page.Blocks = append(page.Blocks,

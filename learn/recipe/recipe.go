@@ -27,6 +27,7 @@ import (
 type Options struct {
 	Dir      string               // the run folder
 	Resume   bool                 // continue the run that is in Dir
+	Base     *train.Base          // the model to start from, for recipes that tune one
 	Progress func(train.Progress) // nil: nobody looks
 }
 
@@ -40,9 +41,17 @@ type Settings interface {
 type Recipe struct {
 	Name  string
 	About string          // one line for help texts
+	Tunes bool            // it starts from a model, Options.Base
 	New   func() Settings // a pointer to fresh defaults
 
 	overrides json.RawMessage
+	base      base // that the run it repeats began from
+}
+
+// base is what a run's config.json says of the model that it began from.
+type base struct {
+	Name   string `json:"name"`
+	SHA256 string `json:"sha256"`
 }
 
 // Settings returns the defaults with the recipe's overrides applied.
@@ -65,6 +74,15 @@ func (r Recipe) With(overrides []byte) (Recipe, error) {
 
 // Start trains. Cancelling ctx saves a checkpoint; see train.Run.Train.
 func (r Recipe) Start(ctx context.Context, o Options) error {
+	switch {
+	case r.Tunes && o.Base == nil:
+		return fmt.Errorf("recipe %s: it tunes a model, and none is given", r.Name)
+	case !r.Tunes && o.Base != nil:
+		return fmt.Errorf("recipe %s: it makes a model from nothing, but the model %s is given to start from: leave that out", r.Name, o.Base.Name)
+	case r.base.SHA256 != "" && r.base.SHA256 != o.Base.Fingerprint():
+		return fmt.Errorf("recipe %s: the run that it repeats began from the model %s with fingerprint %.16s, %s is another: give that model, or the recipe's name instead of the run's config.json",
+			r.Name, r.base.Name, r.base.SHA256, o.Base.Name)
+	}
 	s, err := r.Settings()
 	if err != nil {
 		return err
@@ -133,6 +151,7 @@ func parse(b []byte) (Recipe, error) {
 	var file struct {
 		choice
 		Config    *choice         `json:"config"`
+		Base      base            `json:"base"`
 		Version   json.RawMessage `json:"version"`
 		BuiltWith json.RawMessage `json:"built_with"`
 	}
@@ -149,6 +168,9 @@ func parse(b []byte) (Recipe, error) {
 	r, err := Lookup(c.Recipe)
 	if err != nil {
 		return Recipe{}, err
+	}
+	if r.base = file.Base; r.base.SHA256 != "" && !r.Tunes {
+		return Recipe{}, fmt.Errorf("it says that recipe %s began from a model, which that doesn't do", r.Name)
 	}
 	return r.With(c.Settings)
 }
