@@ -11,7 +11,7 @@ import (
 // used up, and a processor with AVX-512 runs them without a word too, so that
 // running the kernels there proves nothing about the others.
 func TestAVX2FilesStayInAVX2(t *testing.T) {
-	files := []string{"gemm", "rows", "elem", "bf16"}
+	files := []string{"gemm", "rows", "elem", "bf16", "wide"}
 	beyond := regexp.MustCompile(`(?m)^.*\b([XY](1[6-9]|2\d|3[01])|Z\d+|K[0-7])\b.*$`)
 	for _, f := range files {
 		b, err := os.ReadFile(f + "_avx2_amd64.s")

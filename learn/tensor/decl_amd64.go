@@ -621,3 +621,13 @@ func toBF16AVX2(n int, dst *uint16, src *float32)
 //
 //go:noescape
 func fromBF16AVX2(n int, dst *float32, src *uint16)
+
+// gemm64AVX512 adds the product of two packed float64 panels to a tile.
+//
+//go:noescape
+func gemm64AVX512(t *tile64)
+
+// gemm64AVX2 adds the product of two packed float64 panels to a tile.
+//
+//go:noescape
+func gemm64AVX2(t *tile64)

@@ -267,3 +267,7 @@ func fromBF16AVX512(n int, dst *float32, src *uint16) { panic("tensor: unreachab
 func toBF16AVX2(n int, dst *uint16, src *float32) { panic("tensor: unreachable") }
 
 func fromBF16AVX2(n int, dst *float32, src *uint16) { panic("tensor: unreachable") }
+
+func gemm64AVX512(t *tile64) { panic("tensor: unreachable") }
+
+func gemm64AVX2(t *tile64) { panic("tensor: unreachable") }

@@ -46,7 +46,10 @@ func (m Mat) steps() (row, col int) {
 }
 
 // fits reports whether every element of the view lies inside Data.
-func (m Mat) fits() bool {
+func (m Mat) fits() bool { return m.within(len(m.Data)) }
+
+// within reports whether every element of the view lies inside n elements.
+func (m Mat) within(n int) bool {
 	if m.Rows < 0 || m.Cols < 0 || m.Stride < 0 {
 		return false
 	}
@@ -54,7 +57,7 @@ func (m Mat) fits() bool {
 		return true
 	}
 	rs, cs := m.steps()
-	return (m.Rows-1)*rs+(m.Cols-1)*cs < len(m.Data)
+	return (m.Rows-1)*rs+(m.Cols-1)*cs < n
 }
 
 // Gemm computes c = a·b, or c += a·b when acc is set.

@@ -51,7 +51,7 @@ func (g *gen) fn(name, sig, doc string) {
 	g.decls = append(g.decls, decl{name, sig, doc})
 	g.Function(name)
 	g.Attributes(attr.NOSPLIT)
-	g.SignatureExpr("func" + strings.NewReplacer("*tile", "*byte", "*copyJob", "*byte").Replace(sig))
+	g.SignatureExpr("func" + strings.NewReplacer("*tile64", "*byte", "*tile", "*byte", "*copyJob", "*byte").Replace(sig))
 }
 
 // label makes a name that is unique in the file.
