@@ -43,6 +43,8 @@ var layers = map[string][]string{
 	"look/grok":  {"learn/tensor", "learn/train", "learn/recipe", "learn/checkpoint", "look/group", "report"},
 	"look/group": {},
 
+	"look/spectrum": {"learn/tensor"},
+
 	"task":   {"think/answer"},
 	"report": {},
 
