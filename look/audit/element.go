@@ -7,7 +7,6 @@ import (
 	"io"
 	"math"
 	"math/bits"
-	"sync"
 	"sync/atomic"
 
 	"orrery/learn/checkpoint"
@@ -86,66 +85,35 @@ func (s scan) elements(ctx context.Context, p pair) (*elements, error) {
 	if s.bits {
 		out.bits = make([]uint64, (n+63)/64)
 	}
-	var (
-		next  atomic.Int64
-		mu    sync.Mutex
-		turn  = sync.NewCond(&mu)
-		ready int // the chunk whose turn is next
-		fail  error
-		wg    sync.WaitGroup
-	)
-	for range max(1, min(s.workers, chunks)) {
-		wg.Go(func() {
-			w := &worker{p: p}
-			w.hist = make([]int64, magnitude+1)
-			if profile {
-				w.elements.rows, w.cols = out.rows, make([]int64, p.cols)
-			}
-			for {
-				i := int(next.Add(1)) - 1
-				if i >= chunks {
-					break
-				}
-				lo := int64(i) * step
-				hi := min(lo+step, n)
-				err := ctx.Err()
-				if err == nil {
-					err = w.chunk(lo, hi, sum0, sum)
-				}
-				mu.Lock()
-				for fail == nil && err == nil && ready != i {
-					turn.Wait()
-				}
-				if err != nil && fail == nil {
-					fail = err
-				}
-				if fail == nil {
-					if s.bits {
-						copy(out.bits[lo/64:], w.cbits)
-					}
-					if s.order != nil {
-						s.order(lo, w.rbits)
-					}
-					ready++
-				}
-				stop := fail != nil
-				turn.Broadcast()
-				mu.Unlock()
-				if stop {
-					return
-				}
-				if s.tick != nil {
-					s.tick(hi - lo)
-				}
-			}
-			mu.Lock()
-			out.add(w)
-			mu.Unlock()
-		})
+	start := func() *worker {
+		w := &worker{p: p}
+		w.hist = make([]int64, magnitude+1)
+		if profile {
+			w.elements.rows, w.cols = out.rows, make([]int64, p.cols)
+		}
+		return w
 	}
-	wg.Wait()
-	if fail != nil {
-		return nil, fail
+	work := func(w *worker, i int) error {
+		lo := int64(i) * step
+		return w.chunk(lo, min(lo+step, n), sum0, sum)
+	}
+	all, err := ordered(ctx, s.workers, chunks, start, work, func(w *worker, i int) {
+		lo := int64(i) * step
+		if s.bits {
+			copy(out.bits[lo/64:], w.cbits)
+		}
+		if s.order != nil {
+			s.order(lo, w.rbits)
+		}
+		if s.tick != nil {
+			s.tick(min(lo+step, n) - lo)
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range all {
+		out.add(w)
 	}
 	out.finish(p, sum0, sum)
 	return out, nil
