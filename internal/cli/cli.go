@@ -72,6 +72,9 @@ func run(ctx context.Context, args []string, in io.Reader, out, errw io.Writer) 
 	if interrupted(ctx, err) {
 		return exitInterrupted
 	}
+	if errors.Is(err, errRule) {
+		return exitFailIf
+	}
 	var usage usageError
 	if errors.As(err, &usage) || isCobraUsage(err) {
 		return exitUsage

@@ -224,19 +224,24 @@ func (w *worker) chunk(lo, hi int64, sum0, sum []float64) error {
 }
 
 func readAt(r io.ReaderAt, buf []byte, lo int64, n int, d checkpoint.DType) ([]byte, error) {
-	size := n * d.Size()
+	return readAtSize(r, buf, lo, n, d.Size())
+}
+
+// readAtSize reads n elements of each bytes from element lo on.
+func readAtSize(r io.ReaderAt, buf []byte, lo int64, n, each int) ([]byte, error) {
+	size := n * each
 	if cap(buf) < size {
 		buf = make([]byte, size)
 	}
 	buf = buf[:size]
-	k, err := r.ReadAt(buf, lo*int64(d.Size()))
+	k, err := r.ReadAt(buf, lo*int64(each))
 	if k == size {
 		return buf, nil
 	}
 	if err == nil || err == io.EOF {
 		err = io.ErrUnexpectedEOF
 	}
-	return nil, fmt.Errorf("at byte %d of the tensor: %w", lo*int64(d.Size())+int64(k), err)
+	return nil, fmt.Errorf("at byte %d of the tensor: %w", lo*int64(each)+int64(k), err)
 }
 
 // bf16 counts the chunk's elements [at, end) of two BF16 tensors and returns the
@@ -309,8 +314,9 @@ func (w *worker) any(at, end int) (float64, float64) {
 	for ; at < end; at += piece {
 		n := min(piece, end-at)
 		a, b := w.a[at*size0:(at+n)*size0], w.b[at*size1:(at+n)*size1]
-		decode(w.p.dbase, w.v0[:n], a)
-		decode(w.p.dtuned, w.v1[:n], b)
+		if w.p.dbase.Decode64(w.v0[:n], a) != nil || w.p.dtuned.Decode64(w.v1[:n], b) != nil {
+			panic("audit: types that don't decode were paired")
+		}
 		for i, v0 := range w.v0[:n] {
 			v1 := w.v1[i]
 			c0 := bf16From64(v0)
@@ -362,28 +368,6 @@ func (w *worker) values(v0, v1 float64, sameCode bool, s0, s *compensated) {
 }
 
 func notFinite(v float64) bool { return v-v != 0 }
-
-// decode is exact for every float type.
-func decode(d checkpoint.DType, dst []float64, src []byte) {
-	switch d {
-	case checkpoint.F64:
-		for i := range dst {
-			dst[i] = math.Float64frombits(binary.LittleEndian.Uint64(src[8*i:]))
-		}
-	case checkpoint.F32:
-		for i := range dst {
-			dst[i] = float64(math.Float32frombits(binary.LittleEndian.Uint32(src[4*i:])))
-		}
-	case checkpoint.F16:
-		for i := range dst {
-			dst[i] = float64(checkpoint.F16To(binary.LittleEndian.Uint16(src[2*i:])))
-		}
-	case checkpoint.BF16:
-		for i := range dst {
-			dst[i] = bf16Value(binary.LittleEndian.Uint16(src[2*i:]))
-		}
-	}
-}
 
 // profile counts the chunk's changed entries by row and column.
 func (w *worker) profile(lo int64) {

@@ -97,7 +97,7 @@ func pairUp(base, tuned Source, rules []Rename, c0, c1 *modelConfig) ([]match, *
 		}
 		if info.DType != info1.DType {
 			p.DTypeMismatch = append(p.DTypeMismatch, Mismatch{name, string(info.DType), string(info1.DType)})
-			if !readable(info.DType) || !readable(info1.DType) {
+			if !info.DType.Float() || !info1.DType.Float() {
 				continue
 			}
 		}
@@ -128,15 +128,6 @@ func elementsOf(shape []int) int64 {
 		n *= int64(d)
 	}
 	return n
-}
-
-// readable reports whether values of the type can be compared.
-func readable(d checkpoint.DType) bool {
-	switch d {
-	case checkpoint.BF16, checkpoint.F16, checkpoint.F32, checkpoint.F64:
-		return true
-	}
-	return false
 }
 
 // renamed maps the names that rules make of the tuned names to those.

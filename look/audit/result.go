@@ -298,6 +298,7 @@ type Inequality struct {
 type Delta struct {
 	Encoding  string `json:"encoding"`  // "none", "dense", "bitmap", "gap"
 	Predicted int64  `json:"predicted"` // bytes
+	Dense     int64  `json:"dense"`     // bytes of the tuned tensor itself
 }
 
 // Consensus compares the changed entries of several tuned checkpoints.

@@ -1,0 +1,188 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"orrery/look/audit"
+)
+
+func init() { register(auditCommand) }
+
+// errRule ends an audit whose --fail-if held: exit code 3.
+var errRule = errors.New("a --fail-if rule held")
+
+type auditFlags struct {
+	o       audit.Options
+	spectra string
+	exact   bool
+	sample  int
+	renames []string
+	rules   []string
+	memory  string
+	hash    bool
+}
+
+func auditCommand(a *app) *cobra.Command {
+	var f auditFlags
+	c := &cobra.Command{
+		Use:   "audit BASE TUNED [TUNED…]",
+		Short: "Compare checkpoints: which weights moved, along which directions",
+		Long: `Audit compares a base checkpoint with one or more that were tuned from it: a
+Hugging Face folder, a .safetensors file or its index. It says which entries
+changed, how the spectrum moved, how much the precision of the weights explains,
+and what the update would take as a file (docs/audit.md has every definition).
+
+  orrery audit Qwen2.5-1.5B my-run --fail-if 'nss>1e-3' --fail-if 'missing>0'`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) < 2 {
+				return usagef("audit wants a base and at least one tuned checkpoint, got %s: see '%s --help'", count(len(args), "argument"), cmd.CommandPath())
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error { return a.audit(cmd, args, &f) },
+	}
+	s := c.Flags()
+	s.StringVar(&f.spectra, "spectra", "", "none, top, exact or sample (default top)")
+	s.BoolVar(&f.exact, "exact", false, "all singular values: --spectra exact")
+	s.IntVar(&f.sample, "exact-sample", 0, "all singular values of so many matrices: --spectra sample")
+	s.IntVar(&f.o.K, "k", 0, "singular directions compared (default 16)")
+	s.IntVar(&f.o.MaskK, "mask-k", 0, "rank of the approximation behind the principal mask (default 64)")
+	s.Float64Var(&f.o.Alpha, "alpha", 0, "share of the entries in each mask (default 0.5)")
+	s.StringArrayVar(&f.renames, "rename", nil, "'s/re/to/', applied to tuned names (repeatable)")
+	s.BoolVar(&f.o.Series, "series", false, "the tuned checkpoints are in order of training")
+	s.StringArrayVar(&f.rules, "fail-if", nil, "exit with 3 if METRIC OP NUMBER[@REGEX] holds (repeatable)")
+	s.StringVar(&f.memory, "max-memory", "", "refuse tensors that would take more, such as 8G")
+	s.BoolVar(&f.hash, "sha256", false, "put the files' SHA-256 into --json")
+	return c
+}
+
+// options reads the flags; nothing is opened before they are right.
+func (f *auditFlags) options(a *app, cmd *cobra.Command) ([]audit.Rule, error) {
+	if err := noZero(cmd.Flags(), "k", "mask-k", "alpha", "exact-sample"); err != nil {
+		return nil, err
+	}
+	ways := 0
+	for name, way := range map[string]audit.Spectra{"spectra": audit.Spectra(f.spectra), "exact": audit.SpectraExact, "exact-sample": audit.SpectraSample} {
+		if cmd.Flags().Changed(name) {
+			f.o.Spectra = way
+			ways++
+		}
+	}
+	if ways > 1 {
+		return nil, usagef("audit: --spectra, --exact and --exact-sample contradict each other: give one")
+	}
+	f.o.ExactSample = f.sample
+	for _, s := range f.renames {
+		r, err := audit.ParseRename(s)
+		if err != nil {
+			return nil, usageError{err}
+		}
+		f.o.Renames = append(f.o.Renames, r)
+	}
+	var rules []audit.Rule
+	for _, s := range f.rules {
+		r, err := audit.ParseRule(s)
+		if err != nil {
+			return nil, usageError{err}
+		}
+		rules = append(rules, r)
+	}
+	if f.memory != "" {
+		n, err := parseBytes(f.memory)
+		if err != nil {
+			return nil, usageError{err}
+		}
+		f.o.MaxMemory = n
+	}
+	if err := f.o.Validate(); err != nil {
+		return nil, usageError{err}
+	}
+	f.o.Tool, f.o.Args = "orrery "+version(), a.args
+	return rules, nil
+}
+
+func (a *app) audit(cmd *cobra.Command, args []string, f *auditFlags) error {
+	rules, err := f.options(a, cmd)
+	if err != nil {
+		return err
+	}
+	var all []*audit.Checkpoint
+	defer func() {
+		for _, c := range all {
+			c.Close()
+		}
+	}()
+	for _, path := range args {
+		c, err := audit.Open(path)
+		if err != nil {
+			return err
+		}
+		all = append(all, c)
+		if f.hash {
+			if err := c.Hash(); err != nil {
+				return err
+			}
+		}
+	}
+	var p *progress
+	f.o.Progress = func(at audit.Progress) {
+		if p == nil {
+			p = a.progress("audit", at.Total)
+		}
+		p.at(at.Done, shorten(at.Tensor, 40))
+	}
+	r, err := audit.Audit(cmd.Context(), all[0], all[1:], f.o)
+	if p != nil {
+		p.done()
+	}
+	if err != nil {
+		return err
+	}
+	if a.json {
+		err = a.printJSON(r)
+	} else {
+		err = writeAudit(a.out, r)
+	}
+	if err != nil {
+		return err
+	}
+	return checkRules(r, rules)
+}
+
+// checkRules evaluates the rules on every run.
+func checkRules(r *audit.Result, rules []audit.Rule) error {
+	var held []string
+	for _, run := range r.Runs() {
+		for _, rule := range rules {
+			if h := rule.Check(run); h.Held {
+				of := ""
+				if len(r.Others) > 0 {
+					of = " (" + run.Tuned + ")"
+				}
+				held = append(held, fmt.Sprintf("%s%s: %s", h.Rule, of, h.Reason))
+			}
+		}
+	}
+	if len(held) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%w: %s", errRule, strings.Join(held, "; "))
+}
+
+// parseBytes reads 500M, 8G or a plain number.
+func parseBytes(s string) (int64, error) {
+	var n float64
+	var unit string
+	if k, err := fmt.Sscanf(s, "%g%s", &n, &unit); k < 1 || err != nil && k == 2 {
+		return 0, fmt.Errorf("%q is no size: write it as 500M or 8G", s)
+	}
+	shift, ok := map[string]int{"": 0, "K": 10, "M": 20, "G": 30, "T": 40, "KB": 10, "MB": 20, "GB": 30, "TB": 40, "KiB": 10, "MiB": 20, "GiB": 30, "TiB": 40}[unit]
+	if !ok || !(n > 0) || n*float64(int64(1)<<shift) > 1<<62 {
+		return 0, fmt.Errorf("%q is no size: write it as 500M or 8G", s)
+	}
+	return int64(n * float64(int64(1)<<shift)), nil
+}

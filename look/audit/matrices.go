@@ -1,0 +1,64 @@
+package audit
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"orrery/learn/checkpoint"
+)
+
+// isMatrix reports whether a tensor has a spectrum: two dimensions of at least 2,
+// or a stack of experts' matrices.
+func isMatrix(t *Tensor) bool {
+	s := t.Shape
+	switch len(s) {
+	case 2:
+		return s[0] >= 2 && s[1] >= 2
+	case 3:
+		return strings.Contains(t.Name, "expert") && s[1] >= 2 && s[2] >= 2
+	}
+	return false
+}
+
+// matrices measures masks and spectra of each matrix of a pair.
+func (a *auditor) matrices(ctx context.Context, c *comparison, t *Tensor, e *elements, p pair) error {
+	if !isMatrix(t) || e.nonfinite != [2]int64{} {
+		return nil
+	}
+	spans, note := c.base.config.split(t.Kind, t.Shape)
+	if note != "" {
+		t.Notes = append(t.Notes, note)
+	}
+	if spans == nil {
+		r, err := a.matrix(ctx, t.Name, e, p, span{})
+		t.Masks, t.Spectrum, t.Notes = r.Masks, r.Spectrum, append(t.Notes, r.Notes...)
+		return err
+	}
+	for _, s := range spans {
+		r, err := a.matrix(ctx, t.Name+"["+s.name+"]", e, p, s)
+		if err != nil {
+			return fmt.Errorf("its part %s: %w", s.name, err)
+		}
+		r.Name = s.name
+		t.Parts = append(t.Parts, r)
+	}
+	return nil
+}
+
+// matrix measures one matrix.
+func (a *auditor) matrix(ctx context.Context, seed string, e *elements, p pair, s span) (Part, error) {
+	m0 := newMatrix(p.base, p.dbase, p.rows, p.cols, s)
+	part := Part{Shape: []int{int(m0.rows), int(m0.cols)}}
+	src := &maskSource{rows: m0.rows, cols: m0.cols, codes: m0.codes}
+	set, err := src.masks(ctx, a.Workers, a.Alpha)
+	if err != nil {
+		return part, err
+	}
+	part.Masks, err = src.overlaps(ctx, a.Workers, set, m0.mask(e.bits), p.dbase == checkpoint.BF16)
+	if err != nil {
+		return part, err
+	}
+	part.Masks.K, part.Masks.Alpha = src.k, a.Alpha
+	return part, nil
+}
