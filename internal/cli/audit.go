@@ -1,8 +1,12 @@
 package cli
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"math"
+	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -173,16 +177,16 @@ func checkRules(r *audit.Result, rules []audit.Rule) error {
 	return fmt.Errorf("%w: %s", errRule, strings.Join(held, "; "))
 }
 
-// parseBytes reads 500M, 8G or a plain number.
+var sizeText = regexp.MustCompile(`^([0-9.]+) ?([KMGT]?)(B|iB)?$`)
+
+// parseBytes reads 500M, 8G or a plain number, in powers of 1024.
 func parseBytes(s string) (int64, error) {
-	var n float64
-	var unit string
-	if k, err := fmt.Sscanf(s, "%g%s", &n, &unit); k < 1 || err != nil && k == 2 {
-		return 0, fmt.Errorf("%q is no size: write it as 500M or 8G", s)
+	if m := sizeText.FindStringSubmatch(s); m != nil {
+		n, err := strconv.ParseFloat(m[1], 64)
+		n = math.Ldexp(n, 10*strings.Index("\x00KMGT", cmp.Or(m[2], "\x00")))
+		if err == nil && n >= 1 && n < 1<<62 {
+			return int64(n), nil
+		}
 	}
-	shift, ok := map[string]int{"": 0, "K": 10, "M": 20, "G": 30, "T": 40, "KB": 10, "MB": 20, "GB": 30, "TB": 40, "KiB": 10, "MiB": 20, "GiB": 30, "TiB": 40}[unit]
-	if !ok || !(n > 0) || n*float64(int64(1)<<shift) > 1<<62 {
-		return 0, fmt.Errorf("%q is no size: write it as 500M or 8G", s)
-	}
-	return int64(n * float64(int64(1)<<shift)), nil
+	return 0, fmt.Errorf("%q is no size: write it as 500M or 8G", s)
 }
