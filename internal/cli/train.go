@@ -121,6 +121,12 @@ func (a *app) train(cmd *cobra.Command, r recipe.Recipe, o recipe.Options) error
 	if err != nil {
 		return err
 	}
+	if bar == nil { // nothing was left to do
+		if last.Metric, err = lastStep(o.Dir); err != nil {
+			return err
+		}
+		last.Step = last.Metric.Step
+	}
 	if a.json {
 		out := map[string]any{"version": 1, "id": filepath.Base(o.Dir), "kind": "train", "recipe": r.Name,
 			"dir": o.Dir, "steps": last.Step, "loss": last.Metric.Loss, "state": "done"}
@@ -129,7 +135,7 @@ func (a *app) train(cmd *cobra.Command, r recipe.Recipe, o recipe.Options) error
 		}
 		return a.printJSON(out)
 	}
-	fmt.Fprintf(a.out, "trained %s in %d steps: the model is in %s\n", r.Name, last.Steps, filepath.Join(o.Dir, "final"))
+	fmt.Fprintf(a.out, "trained %s in %d steps: the model is in %s\n", r.Name, last.Step, filepath.Join(o.Dir, "final"))
 	fmt.Fprintf(a.out, "try it:  orrery ask --model %s QUESTION\n", filepath.Join(o.Dir, "final"))
 	return nil
 }

@@ -39,6 +39,25 @@ func writeTrainReport(dir, recipe string) error {
 	return trainPage(recipe, metrics, string(config)).WriteFile(filepath.Join(dir, "report.html"))
 }
 
+// lastStep is the newest step of a run's metrics.
+func lastStep(dir string) (last train.Metric, err error) {
+	f, err := os.Open(filepath.Join(dir, "metrics.jsonl"))
+	if err != nil {
+		return last, fmt.Errorf("read the metrics of %s: %w", dir, err)
+	}
+	defer f.Close()
+	metrics, err := readMetrics(f)
+	if err != nil {
+		return last, fmt.Errorf("read the metrics of %s: %w", dir, err)
+	}
+	for _, m := range metrics {
+		if m.Kind == "step" {
+			last = m
+		}
+	}
+	return last, nil
+}
+
 // readMetrics reads whole lines; a last one that is being written is left out.
 func readMetrics(r io.Reader) ([]train.Metric, error) {
 	var out []train.Metric

@@ -25,13 +25,13 @@ type Finetune struct {
 
 // finetune teaches six to eight operations a problem to a model that has seen at
 // most five, and four numbers to one that has seen three. The learning rate is a
-// tenth of what the built-in model was made with, as is usual between
+// thirtieth of what the built-in model was made with, which is usual between
 // fine-tuning and pre-training.
 func finetune() *Finetune {
 	return &Finetune{
 		Train: train.Config{
-			Seed: 11, Steps: 400, BatchTokens: 4000, Clip: 1, CheckpointEvery: 50,
-			Optimizer: train.Optimizer{Kind: "adamw", LR: 3e-4, Beta1: 0.9, Beta2: 0.98, Eps: 1e-8},
+			Seed: 11, Steps: 600, BatchTokens: 4000, Clip: 1, CheckpointEvery: 100,
+			Optimizer: train.Optimizer{Kind: "adamw", LR: 1e-4, Beta1: 0.9, Beta2: 0.98, Eps: 1e-8},
 			Schedule:  train.Schedule{Warmup: 20, Final: 0.1},
 			Eval:      train.Evaluation{Every: 100, Problems: 64, Temperature: 1, MaxTokens: 200},
 			Storage:   "both",

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -16,6 +17,7 @@ import (
 
 	"orrery/learn/grad"
 	"orrery/learn/nn"
+	"orrery/learn/sample"
 	"orrery/learn/tensor"
 	"orrery/learn/token"
 	"orrery/task"
@@ -247,6 +249,32 @@ func TestSkippingIsExact(t *testing.T) {
 	}
 }
 
+// TestGroupsShareTheirPrompt: a trace of a group, whose members continue one
+// prompt's cache, is the trace that its seed gives alone.
+func TestGroupsShareTheirPrompt(t *testing.T) {
+	r := newRL(t, "")
+	r.Objective.(*GRPO).Temperature = 1.3
+	l, list := testLearner(t, r)
+	_, prompts, most, err := l.pose(l.t, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{}
+	for i, want := range list {
+		k := i / l.Group
+		seed := stream(r.Config.Seed, rollStream+1<<24+uint64(k)<<12+uint64(i%l.Group)).Uint64()
+		by := draws{set: sample.Settings{Temperature: 1}, scale: l.scale(), group: 1, seeds: []uint64{seed}, most: most[k : k+1], eos: vocab.EOS()}
+		alone, err := roll(t.Context(), l.dec, prompts[k:k+1], by)
+		if err != nil || !slices.Equal(alone[0].tokens, want.tokens) || !slices.Equal(alone[0].logp, want.logp) {
+			t.Fatalf("response %d is %+v alone, %+v in its group (%v)", i, alone, want.trace, err)
+		}
+		seen[fmt.Sprint(want.tokens)] = true
+	}
+	if len(seen) < len(list) {
+		t.Errorf("%d responses of a random model are only %d different ones", len(list), len(seen))
+	}
+}
+
 // TestBandit trains the choice of the first token, half of which are rewarded.
 func TestBandit(t *testing.T) {
 	r := newRL(t, t.TempDir())
@@ -279,7 +307,7 @@ func TestBandit(t *testing.T) {
 func TestOffPolicy(t *testing.T) {
 	r := newRL(t, t.TempDir())
 	g := r.Objective.(*GRPO)
-	g.Epochs, g.Minibatches = 3, 2
+	g.Epochs, g.Minibatches, g.Temperature = 3, 2, 0.7 // tempered log-probabilities agree, too
 	r.Config.Steps, r.Config.Eval.Problems, r.Config.CheckpointEvery = 3, 0, 0
 	r.Config.Optimizer.LR, r.Config.Schedule.Warmup = 3e-2, 0
 	clipped := 0.0

@@ -322,6 +322,9 @@ func (t *trainer) interrupted(ctx context.Context) error {
 			return errors.Join(err, ctx.Err())
 		}
 	}
+	if t.st.Step == 0 {
+		return fmt.Errorf("training in %s stopped before its first step was done (resume it to begin again): %w", t.Dir, ctx.Err())
+	}
 	return fmt.Errorf("training in %s stopped after step %d of %d, which is saved (resume it to go on): %w", t.Dir, t.st.Step, t.Config.Steps, ctx.Err())
 }
 
