@@ -69,7 +69,7 @@ func (d DType) Float() bool {
 // check says why d can't be read, nil if it can.
 func (d DType) check() error {
 	if kinds[d].bits == 0 {
-		return fmt.Errorf("unknown dtype %q", string(d))
+		return fmt.Errorf("unknown dtype %.80q", string(d))
 	}
 	return nil
 }

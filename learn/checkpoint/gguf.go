@@ -63,7 +63,11 @@ func encodeGGUF(w io.Writer, file string, meta []KV, list []ggufTensor) error {
 		if t.heads > 0 {
 			t.Tensor = interleaveRotary(t.Tensor, t.heads)
 		}
-		n, err := writeElements(out, t.Entry)
+		size, err := t.size()
+		n := int64(0)
+		if err == nil {
+			n, err = t.emit(out, size)
+		}
 		if err != nil {
 			return &Error{Op: "write", File: file, Tensor: t.Name, Offset: offset + n, Err: cause(err)}
 		}
@@ -106,7 +110,8 @@ func appendGGUF(b []byte, meta []KV, list []ggufTensor) ([]byte, *Error) {
 	clear(seen)
 	offset := int64(0)
 	for _, t := range list {
-		if err := t.check(); err != nil {
+		size, err := t.size()
+		if err != nil {
 			return fail(t.Name, err)
 		}
 		kind, ok := ggufTypes[t.dtype()]
@@ -127,7 +132,6 @@ func appendGGUF(b []byte, meta []KV, list []ggufTensor) ([]byte, *Error) {
 			}
 		}
 		b = le.AppendUint64(le.AppendUint32(b, kind), uint64(offset))
-		size, _ := byteSize(t.dtype(), t.shape())
 		offset += size + padding(size)
 	}
 	return append(b, make([]byte, padding(int64(len(b))))...), nil

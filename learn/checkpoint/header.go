@@ -143,8 +143,7 @@ func parseHeader(raw []byte) (*header, *Error) {
 	if !utf8.Valid(raw) {
 		return nil, where("", 8, "the header isn't UTF-8")
 	}
-	p := &parser{d: json.NewDecoder(bytes.NewReader(raw))}
-	p.d.UseNumber()
+	p := newParser(raw)
 	h := &header{}
 	err := p.object(func(key string) error {
 		if key == "__metadata__" {
@@ -173,11 +172,22 @@ func parseHeader(raw []byte) (*header, *Error) {
 	return h, nil
 }
 
+func newParser(raw []byte) *parser {
+	p := &parser{d: json.NewDecoder(bytes.NewReader(raw))}
+	p.d.UseNumber()
+	return p
+}
+
 // object reads an object, calling f after each key to read its value.
 func (p *parser) object(f func(key string) error) error {
 	if err := p.delim('{'); err != nil {
 		return err
 	}
+	return p.members(f)
+}
+
+// members reads what follows an object's opening brace.
+func (p *parser) members(f func(key string) error) error {
 	keys := map[string]bool{}
 	for p.d.More() {
 		key, err := p.str()
@@ -185,7 +195,7 @@ func (p *parser) object(f func(key string) error) error {
 			return err
 		}
 		if keys[key] {
-			return fmt.Errorf("the key %q stands twice", key)
+			return fmt.Errorf("the key %.80q stands twice", key)
 		}
 		keys[key] = true
 		if err := f(key); err != nil {
@@ -222,7 +232,7 @@ func (p *parser) info(name string) (Info, error) {
 		case "data_offsets":
 			offsets, err = p.naturals(2)
 		default:
-			err = fmt.Errorf("unknown key %q, where dtype, shape and data_offsets are allowed", key)
+			err = fmt.Errorf("unknown key %.80q, where dtype, shape and data_offsets are allowed", key)
 		}
 		return err
 	})
@@ -285,7 +295,7 @@ func (p *parser) token() (json.Token, error) {
 func (p *parser) delim(want json.Delim) error {
 	t, err := p.token()
 	if err == nil && t != want {
-		err = fmt.Errorf("expected %q, found %v", want.String(), t)
+		err = fmt.Errorf("expected %q, found %.80v", want.String(), t)
 	}
 	return err
 }
@@ -297,7 +307,7 @@ func (p *parser) str() (string, error) {
 	}
 	s, ok := t.(string)
 	if !ok {
-		return "", fmt.Errorf("expected a string, found %v", t)
+		return "", fmt.Errorf("expected a string, found %.80v", t)
 	}
 	return s, nil
 }
@@ -316,7 +326,7 @@ func (p *parser) naturals(limit int) ([]int64, error) {
 		num, _ := t.(json.Number)
 		v, err := strconv.ParseUint(num.String(), 10, 63)
 		if err != nil {
-			return nil, fmt.Errorf("%v is not a whole number from 0 to 2^63-1", t)
+			return nil, fmt.Errorf("%.80v is not a whole number from 0 to 2^63-1", t)
 		}
 		if len(list) == limit {
 			return nil, fmt.Errorf("more than %d numbers in one list", limit)

@@ -86,8 +86,7 @@ func (f *File) readIndex(fsys fs.FS, base, place string) (map[string]string, err
 	case !utf8.Valid(raw):
 		return fail(-1, "the index isn't UTF-8")
 	}
-	p := &parser{d: json.NewDecoder(bytes.NewReader(raw))}
-	p.d.UseNumber()
+	p := newParser(raw)
 	var weights map[string]string
 	err = p.object(func(key string) error {
 		switch key {

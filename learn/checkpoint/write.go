@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"unicode/utf8"
@@ -16,13 +17,15 @@ import (
 )
 
 // Entry is one tensor to write: Tensor converted to DType, a float type, or
-// Raw bytes of DType and Shape as they are.
+// bytes of DType and Shape as they are, held (Raw) or asked for when their turn
+// comes (From), so that no more than one tensor need be in memory.
 type Entry struct {
 	Name   string
 	Tensor *tensor.Tensor
 	DType  DType // zero means F32
 	Raw    []byte
-	Shape  []int // of Raw
+	From   func(io.Writer) error // writes the bytes, as many as DType and Shape take
+	Shape  []int                 // of Raw and From
 }
 
 func (e Entry) dtype() DType { return cmp.Or(e.DType, F32) }
@@ -34,33 +37,56 @@ func (e Entry) shape() []int {
 	return e.Shape
 }
 
-// check finds contradictions within an entry.
-func (e Entry) check() error {
+// size is the bytes that the entry takes. The error is a contradiction within
+// the entry.
+func (e Entry) size() (int64, error) {
 	d := e.dtype()
 	if err := d.check(); err != nil {
-		return err
+		return 0, err
 	}
 	size, err := byteSize(d, e.shape())
 	if err != nil {
-		return err
+		return 0, err
 	}
 	switch {
 	case !utf8.ValidString(e.Name):
-		return fmt.Errorf("the name %q isn't UTF-8", e.Name)
+		return 0, fmt.Errorf("the name %q isn't UTF-8", e.Name)
 	case e.Name == "__metadata__":
-		return errors.New("the name is reserved by the format")
+		return 0, errors.New("the name is reserved by the format")
 	case len(e.shape()) > maxRank:
-		return fmt.Errorf("%d dimensions are more than %d", len(e.shape()), maxRank)
-	case e.Tensor != nil && e.Raw != nil:
-		return errors.New("both a tensor and raw bytes are given")
+		return 0, fmt.Errorf("%d dimensions are more than %d", len(e.shape()), maxRank)
+	case e.Tensor != nil && (e.Raw != nil || e.From != nil) || e.Raw != nil && e.From != nil:
+		return 0, errors.New("more than one of Tensor, Raw and From is given")
 	case e.Tensor != nil && d.encodes() != nil:
-		return d.encodes()
+		return 0, d.encodes()
 	case e.Tensor != nil && int64(len(e.Tensor.Data)) != size/int64(d.Size()):
-		return fmt.Errorf("shape %v doesn't fit %d elements", e.shape(), len(e.Tensor.Data))
-	case e.Tensor == nil && int64(len(e.Raw)) != size:
-		return fmt.Errorf("shape %v of %s takes %d bytes, %d are given", e.shape(), d, size, len(e.Raw))
+		return 0, fmt.Errorf("shape %v doesn't fit %d elements", e.shape(), len(e.Tensor.Data))
+	case e.Tensor == nil && e.From == nil && int64(len(e.Raw)) != size:
+		return 0, fmt.Errorf("shape %v of %s takes %d bytes, %d are given", e.shape(), d, size, len(e.Raw))
 	}
-	return nil
+	return size, nil
+}
+
+// Entry is a tensor of f to write again, streamed when its turn comes; f must
+// be open until then.
+func (f *File) Entry(name string) (Entry, error) {
+	_, info, err := f.Section(name)
+	return Entry{Name: name, DType: info.DType, Shape: info.Shape, From: func(w io.Writer) error {
+		return f.copyTo(w, name)
+	}}, err
+}
+
+// copyTo writes a tensor's bytes.
+func (f *File) copyTo(w io.Writer, name string) error {
+	r, info, err := f.Section(name)
+	if err != nil {
+		return err
+	}
+	n, err := io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{r}, make([]byte, min(chunk, max(info.Bytes, 1))))
+	if err == nil && n < info.Bytes {
+		err = &Error{Op: "read", File: info.File, Tensor: name, Offset: info.Offset + n, Err: io.ErrUnexpectedEOF, Hint: "the file was cut after it was opened"}
+	}
+	return err
 }
 
 // Write writes a safetensors file that appears whole or not at all (see
@@ -78,46 +104,100 @@ func Encode(w io.Writer, entries []Entry, metadata map[string]string) error {
 }
 
 func encode(w io.Writer, file string, entries []Entry, metadata map[string]string) error {
-	entries = slices.Clone(entries)
-	slices.SortFunc(entries, func(a, b Entry) int {
+	p, err := layOut(file, entries, metadata)
+	if err != nil {
+		return err
+	}
+	return p.writeTo(w)
+}
+
+// plan is a file to write: its header and, in the order of their bytes, its
+// tensors.
+type plan struct {
+	file    string // for errors
+	head    []byte // with the length
+	entries []Entry
+	sizes   []int64
+}
+
+// layOut orders the entries and makes the header.
+func layOut(file string, entries []Entry, metadata map[string]string) (*plan, error) {
+	p := &plan{file: file, entries: slices.Clone(entries), sizes: make([]int64, len(entries))}
+	slices.SortFunc(p.entries, func(a, b Entry) int {
 		return cmp.Or(cmp.Compare(kinds[b.dtype()].rank, kinds[a.dtype()].rank), cmp.Compare(a.Name, b.Name))
 	})
-	head, e := appendHeader(make([]byte, 8), entries, metadata)
-	if e != nil {
-		e.File = file
-		return e
-	}
-	binary.LittleEndian.PutUint64(head, uint64(len(head)-8))
-	out := bufio.NewWriterSize(w, chunk)
-	if _, err := out.Write(head); err != nil {
-		return &Error{Op: "write", File: file, Offset: 0, Err: cause(err)}
-	}
-	offset := int64(len(head))
-	for _, e := range entries {
-		n, err := writeElements(out, e)
+	names := map[string]bool{}
+	for i, e := range p.entries {
+		size, err := e.size()
+		if err == nil && names[e.Name] {
+			err = errors.New("the name is given twice")
+		}
 		if err != nil {
-			return &Error{Op: "write", File: file, Tensor: e.Name, Offset: offset + n, Err: cause(err)}
+			return nil, &Error{Op: "write", File: file, Tensor: e.Name, Offset: -1, Err: err}
+		}
+		names[e.Name], p.sizes[i] = true, size
+	}
+	var err error
+	if p.head, err = p.header(metadata); err != nil {
+		return nil, &Error{Op: "write", File: file, Offset: -1, Err: err}
+	}
+	return p, nil
+}
+
+// writeTo writes the file, one tensor after the other.
+func (p *plan) writeTo(w io.Writer) error {
+	out := bufio.NewWriterSize(w, chunk)
+	if _, err := out.Write(p.head); err != nil {
+		return &Error{Op: "write", File: p.file, Offset: 0, Err: cause(err)}
+	}
+	offset := int64(len(p.head))
+	for i, e := range p.entries {
+		n, err := e.emit(out, p.sizes[i])
+		if err != nil {
+			return &Error{Op: "write", File: p.file, Tensor: e.Name, Offset: offset + n, Err: cause(err)}
 		}
 		offset += n
 	}
 	if err := out.Flush(); err != nil {
-		return &Error{Op: "write", File: file, Offset: -1, Err: cause(err)}
+		return &Error{Op: "write", File: p.file, Offset: -1, Err: cause(err)}
 	}
 	return nil
 }
 
-// appendHeader appends the JSON header, padded with blanks so that the data
-// begin at a multiple of 8.
-func appendHeader(b []byte, entries []Entry, metadata map[string]string) ([]byte, *Error) {
-	fail := func(name string, err error) ([]byte, *Error) {
-		return nil, &Error{Op: "write", Tensor: name, Offset: -1, Err: err}
+// emit writes the entry's bytes, size of them, and returns how many came out.
+func (e Entry) emit(w io.Writer, size int64) (int64, error) {
+	count := &exactly{w: w, want: size}
+	err := e.writeTo(count)
+	if err == nil && count.n < size {
+		err = fmt.Errorf("its source ended after %d of %d bytes", count.n, size)
 	}
-	b = append(b, '{')
+	return count.n, err
+}
+
+// exactly lets through as many bytes as are wanted.
+type exactly struct {
+	w       io.Writer
+	n, want int64
+}
+
+func (e *exactly) Write(b []byte) (int, error) {
+	if int64(len(b)) > e.want-e.n {
+		return 0, fmt.Errorf("its source has more than the %d bytes that its shape takes", e.want)
+	}
+	n, err := e.w.Write(b)
+	e.n += int64(n)
+	return n, err
+}
+
+// header is the length and the JSON, padded with blanks so that the data begin
+// at a multiple of 8.
+func (p *plan) header(metadata map[string]string) ([]byte, error) {
+	b := append(make([]byte, 8), '{')
 	if metadata != nil {
 		b = append(b, `"__metadata__":{`...)
 		for i, k := range slices.Sorted(maps.Keys(metadata)) {
 			if !utf8.ValidString(k) || !utf8.ValidString(metadata[k]) {
-				return fail("", fmt.Errorf("metadata %q isn't UTF-8", k))
+				return nil, fmt.Errorf("metadata %q isn't UTF-8", k)
 			}
 			if i > 0 {
 				b = append(b, ',')
@@ -125,20 +205,12 @@ func appendHeader(b []byte, entries []Entry, metadata map[string]string) ([]byte
 			b = appendQuoted(append(appendQuoted(b, k), ':'), metadata[k])
 		}
 		b = append(b, '}')
-		if len(entries) > 0 {
+		if len(p.entries) > 0 {
 			b = append(b, ',')
 		}
 	}
 	var offset int64
-	names := map[string]bool{}
-	for i, e := range entries {
-		if err := e.check(); err != nil {
-			return fail(e.Name, err)
-		}
-		if names[e.Name] {
-			return fail(e.Name, errors.New("the name is given twice"))
-		}
-		names[e.Name] = true
+	for i, e := range p.entries {
 		if i > 0 {
 			b = append(b, ',')
 		}
@@ -150,9 +222,11 @@ func appendHeader(b []byte, entries []Entry, metadata map[string]string) ([]byte
 			}
 			b = strconv.AppendInt(b, int64(d), 10)
 		}
-		size, _ := byteSize(e.dtype(), e.shape())
 		b = append(strconv.AppendInt(append(b, `],"data_offsets":[`...), offset, 10), ',')
-		offset += size
+		if p.sizes[i] > math.MaxInt64-offset {
+			return nil, errors.New("the tensors take more than 2^63 bytes")
+		}
+		offset += p.sizes[i]
 		b = append(strconv.AppendInt(b, offset, 10), "]}"...)
 	}
 	b = append(b, '}')
@@ -160,8 +234,9 @@ func appendHeader(b []byte, entries []Entry, metadata map[string]string) ([]byte
 		b = append(b, ' ')
 	}
 	if len(b)-8 > maxHeader {
-		return fail("", fmt.Errorf("the header takes %d bytes, readers refuse more than %d", len(b)-8, maxHeader))
+		return nil, fmt.Errorf("the header takes %d bytes, readers refuse more than %d", len(b)-8, maxHeader)
 	}
+	binary.LittleEndian.PutUint64(b, uint64(len(b)-8))
 	return b, nil
 }
 
@@ -183,30 +258,34 @@ func appendQuoted(b []byte, s string) []byte {
 	return append(b, '"')
 }
 
-// writeElements writes one entry's bytes and returns how many came out.
-func writeElements(w io.Writer, e Entry) (int64, error) {
-	if e.Tensor == nil {
-		n, err := w.Write(e.Raw)
-		return int64(n), err
+// writeTo writes the entry's bytes.
+func (e Entry) writeTo(w io.Writer) error {
+	switch {
+	case e.From != nil:
+		return e.From(w)
+	case e.Tensor == nil:
+		_, err := w.Write(e.Raw)
+		return err
 	}
 	d := e.dtype()
 	step := chunk / d.Size()
 	buf := make([]byte, 0, min(chunk, d.Size()*len(e.Tensor.Data)))
-	var written int64
 	for lo := 0; lo < len(e.Tensor.Data); lo += step {
 		part := e.Tensor.Data[lo:min(lo+step, len(e.Tensor.Data))]
 		b, bad, err := d.Encode(buf[:0], part)
 		if err == nil && bad >= 0 {
-			err = fmt.Errorf("element %d, %g, is beyond the range of %s: write BF16 or F32", lo+bad, part[bad], d)
+			err = outOfRange(lo+bad, float64(part[bad]), d)
 		}
 		if err != nil {
-			return written + int64(max(bad, 0)*d.Size()), err
+			return err
 		}
-		n, err := w.Write(b)
-		written += int64(n)
-		if err != nil {
-			return written, err
+		if _, err := w.Write(b); err != nil {
+			return err
 		}
 	}
-	return written, nil
+	return nil
+}
+
+func outOfRange(i int, v float64, d DType) error {
+	return fmt.Errorf("element %d, %g, is beyond the range of %s: write BF16 or F32", i, v, d)
 }
