@@ -29,6 +29,7 @@ type Options struct {
 	Resume   bool                 // continue the run that is in Dir
 	Base     *train.Base          // the model to start from, for recipes that tune one
 	Progress func(train.Progress) // nil: nobody looks
+	Watch    func(Reading)        // the same, of Settings that are Own
 }
 
 // Settings are a recipe's own typed settings, encoded and decoded as JSON.

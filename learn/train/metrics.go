@@ -101,15 +101,17 @@ func openMetrics(dir string, keep int64) (*metrics, error) {
 	return &metrics{f, keep}, nil
 }
 
-func (m *metrics) write(line Metric) error {
+func (m *metrics) write(line Metric) error { return m.append(line.Step, line) }
+
+func (m *metrics) append(step int, line any) error {
 	b, err := json.Marshal(line)
 	if err != nil {
-		return fmt.Errorf("writing metrics of step %d: %w", line.Step, err)
+		return fmt.Errorf("writing metrics of step %d: %w", step, err)
 	}
 	n, err := m.f.Write(append(b, '\n'))
 	m.bytes += int64(n)
 	if err != nil {
-		return fmt.Errorf("writing metrics of step %d: %w: make room or make the folder writable, then resume", line.Step, err)
+		return fmt.Errorf("writing metrics of step %d: %w: make room or make the folder writable, then resume", step, err)
 	}
 	return nil
 }
