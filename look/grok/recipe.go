@@ -1,0 +1,93 @@
+package grok
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+
+	"orrery/learn/recipe"
+)
+
+// Run implements recipe.Settings.
+func (s *Settings) Run(ctx context.Context, name string, o recipe.Options) error {
+	if o.Dir == "" {
+		return errors.New("recipe " + name + ": no run folder is given")
+	}
+	return trainIn(ctx, *s, recipe.Choice{Recipe: name, Settings: s}, o)
+}
+
+// Flags implements recipe.Flagged.
+func (s *Settings) Flags(set *flag.FlagSet) {
+	set.StringVar(&s.Group, "group", s.Group, "`name` of the group: Z71, Z5xZ6, D7, Dic5, Q8, S3, S4, Mul97")
+	set.IntVar(&s.Width, "width", s.Width, "hidden `nodes`")
+	set.IntVar(&s.Epochs, "epochs", s.Epochs, "passes over the training pairs")
+	set.Float64Var(&s.Train, "train", s.Train, "`share` of the pairs to train on")
+	set.Uint64Var(&s.Seed, "seed", s.Seed, "of the weights and of the split")
+	set.StringVar(&s.Net, "net", s.Net, "cogs or li2: initial scale, and names of the weights")
+	set.Func("activation", fmt.Sprintf("square, relu, silu or tanh (default %s)", s.Activation), func(v string) error {
+		s.Activation = Activation(v)
+		return s.Activation.check()
+	})
+	set.Float64Var(&s.VInit, "vinit", s.VInit, "`factor` of the initial output matrix; 0 is zero-init")
+	set.IntVar(&s.Batch, "batch", s.Batch, "`pairs` an update; 0 is all")
+	set.StringVar(&s.Optimizer.Kind, "optimizer", s.Optimizer.Kind, "adam (coupled decay), adamw (decoupled), sgd or muon")
+	set.Float64Var(&s.Optimizer.LR, "lr", s.Optimizer.LR, "learning `rate`")
+	set.Float64Var(&s.Optimizer.Decay, "decay", s.Optimizer.Decay, "weight decay")
+}
+
+// Result implements recipe.Own.
+func (s *Settings) Result(dir string) (recipe.Result, error) {
+	r, err := OpenRun(dir)
+	if err != nil {
+		return recipe.Result{}, err
+	}
+	if len(r.Metrics) == 0 {
+		return recipe.Result{}, fmt.Errorf("reading the result of %s: it has no evaluations", dir)
+	}
+	last := r.Metrics[len(r.Metrics)-1]
+	out := recipe.Result{
+		Lines: []string{r.describe()},
+		Fields: map[string]any{"group": r.Group.Name(), "width": r.Settings.Width, "epochs": last.Epoch, "train": last.Train, "test": last.Test,
+			"fits_epoch": nil, "generalises_epoch": nil},
+	}
+	mark := func(test bool, field, yes, no string) string {
+		e, ok := r.reached(test)
+		if !ok {
+			return no
+		}
+		out.Fields[field] = e
+		return fmt.Sprintf(yes, e)
+	}
+	fits := mark(false, "fits_epoch", "fits the training pairs from epoch %d on", "does not fit the training pairs")
+	line := fmt.Sprintf("train %.2f %%: %s", 100*last.Train.Accuracy, fits)
+	out.Lines = append(out.Lines, line)
+	if last.Test != nil {
+		line := mark(true, "generalises_epoch", "generalises from epoch %d on", "does not generalise")
+		out.Lines = append(out.Lines, fmt.Sprintf("test  %.2f %%: %s", 100*last.Test.Accuracy, line))
+	}
+	return out, nil
+}
+
+// cogs are the settings of arXiv 2410.01779 for Z_n.
+func cogs(group string, width, epochs int) Settings {
+	return Settings{
+		Net: cogsNet, Group: group, Width: width, Activation: Square, VInit: 1, Train: 0.9, Epochs: epochs, Seed: 1,
+		Optimizer: Optimizer{Kind: "adam", LR: 0.01, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, Decay: 5e-5},
+	}
+}
+
+// li2 are the settings of arXiv 2509.21519 for a group.
+func li2(group string, width int, train, lr, decay float64, epochs int) Settings {
+	s := cogs(group, width, epochs)
+	s.Net, s.Train, s.Optimizer.LR, s.Optimizer.Decay = li2Net, train, lr, decay
+	return s
+}
+
+func init() {
+	add := func(name, about string, s Settings) {
+		recipe.Register(recipe.Recipe{Name: name, About: about, New: func() recipe.Settings { c := s; return &c }})
+	}
+	add("grok", "a two-layer net learns a group's multiplication, in under a minute; see its flags", cogs("Z23", 512, 10000))
+	add("grok-demo", "the same on Z11, in a second or two", cogs("Z11", 128, 10000))
+}

@@ -1,0 +1,287 @@
+package grok
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"orrery/learn/checkpoint"
+	"orrery/learn/recipe"
+	"orrery/learn/tensor"
+	"orrery/learn/train"
+)
+
+// Evaluation is one line of metrics.jsonl. Everything but Seconds is the same
+// however often a run was interrupted.
+type Evaluation struct {
+	Epoch    int                `json:"epoch"` // finished passes over the training pairs
+	Train    Score              `json:"train"`
+	Test     *Score             `json:"test,omitempty"` // absent if nothing is held out
+	Measures map[string]float64 `json:"measures,omitempty"`
+	Seconds  float64            `json:"seconds"` // of training and evaluation so far, over all resumptions
+}
+
+const (
+	// watchEvery is how often progress is told between evaluations.
+	watchEvery = 200 * time.Millisecond
+	// saveEvery is how much work a killed run may lose.
+	saveEvery = 2 * time.Second
+)
+
+// loop is a training in a folder.
+type loop struct {
+	*Trainer
+	folder    *train.Folder
+	observers map[string]Observer
+	watch     func(recipe.Reading)
+	curves    [2]recipe.Curve
+	note      string
+	told      time.Time
+	began     time.Time
+	saved     int // epoch of the newest state, −1: none
+	savedAt   time.Time
+	measured  int // epoch of the newest evaluation, −1: none
+}
+
+// trainIn runs or resumes a training in a folder. Cancelling ctx finishes the
+// pass under way, saves the state and returns an error that wraps ctx.Err().
+func trainIn(ctx context.Context, s Settings, choice any, o recipe.Options) (err error) {
+	t, err := NewTrainer(s)
+	if err != nil {
+		return err
+	}
+	l := &loop{Trainer: t, watch: o.Watch, saved: -1, measured: -1, observers: map[string]Observer{}}
+	l.curves[0].Name, l.curves[1].Name = "train", "test"
+	for _, a := range analyses {
+		if a.Begin == nil {
+			continue
+		}
+		w, err := a.Begin(t.Experiment())
+		if err != nil {
+			return fmt.Errorf("preparing the analysis %s: %w", a.Name, err)
+		}
+		if w != nil {
+			l.observers[a.Name] = w
+		}
+	}
+	if l.folder, err = train.OpenFolder(o.Dir, choice, o.Resume); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, l.folder.Close()) }()
+	l.began = time.Now()
+	if err := l.open(); err != nil {
+		return err
+	}
+	if err := l.run(ctx); err != nil {
+		var nan *NaNError
+		if errors.As(err, &nan) {
+			nan.Good = l.saved
+		}
+		return err
+	}
+	final := filepath.Join(o.Dir, "final")
+	if err := os.MkdirAll(final, 0o777); err != nil {
+		return fmt.Errorf("writing the finished weights: %w", err)
+	}
+	return checkpoint.Write(filepath.Join(final, modelFile), l.Net.entries(s.Net), t.Experiment().metadata())
+}
+
+// open takes up the saved state, if there is one, and removes what is newer.
+func (l *loop) open() error {
+	path := l.folder.Checkpoint(stateFile)
+	f, err := checkpoint.Open(path)
+	size := int64(0)
+	switch {
+	case err == nil:
+		size, err = l.take(f)
+		if err = errors.Join(err, f.Close()); err != nil {
+			return fmt.Errorf("resuming from %s: %w: restore the file, or remove it to start from the beginning", path, err)
+		}
+	case errors.Is(err, fs.ErrNotExist):
+	default:
+		return err
+	}
+	epochs, err := keptEpochs(l.folder.Dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range epochs {
+		if e > l.saved {
+			if err := os.Remove(l.folder.Checkpoint(epochFile(e))); err != nil {
+				return fmt.Errorf("removing weights that are newer than the saved state: %w", err)
+			}
+		}
+	}
+	if err := l.folder.Metrics(size); err != nil {
+		return err
+	}
+	done, err := ReadMetrics(l.folder.Dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range done {
+		l.add(e)
+	}
+	return nil
+}
+
+// take reads a state and returns the size of the metrics that belong to it.
+func (l *loop) take(f *checkpoint.File) (int64, error) {
+	n, err := l.Experiment().readNet(f)
+	if err != nil {
+		return 0, err
+	}
+	copy(l.Net.W, n.W)
+	copy(l.Net.C, n.C)
+	l.opt.named(func(name string, data []float32) {
+		err = errors.Join(err, take(f, name, tensor.Of(data, len(data))))
+	})
+	if err != nil {
+		return 0, err
+	}
+	m := f.Metadata()
+	epoch, err1 := strconv.Atoi(m["epoch"])
+	size, err2 := strconv.ParseInt(m["metrics"], 10, 64)
+	seconds, err3 := strconv.ParseFloat(m["seconds"], 64)
+	if err := errors.Join(err1, err2, err3); err != nil {
+		return 0, fmt.Errorf("its metadata are %v: %w", m, err)
+	}
+	l.Epoch, l.saved = epoch, epoch
+	l.updates = l.updatesAfter(epoch)
+	l.began = l.began.Add(-time.Duration(seconds * float64(time.Second)))
+	return size, nil
+}
+
+// save writes the state to resume from.
+func (l *loop) save() error {
+	size, err := l.folder.Sync()
+	if err != nil {
+		return err
+	}
+	e := l.Net.entries(l.Settings.Net)
+	l.opt.named(func(name string, data []float32) {
+		e = append(e, checkpoint.Entry{Name: name, Tensor: tensor.Of(data, len(data))})
+	})
+	m := l.Experiment().metadata()
+	m["epoch"], m["metrics"] = strconv.Itoa(l.Epoch), strconv.FormatInt(size, 10)
+	m["seconds"] = strconv.FormatFloat(time.Since(l.began).Seconds(), 'f', 3, 64)
+	if err := checkpoint.Write(l.folder.Checkpoint(stateFile), e, m); err != nil {
+		return err
+	}
+	l.saved, l.savedAt = l.Epoch, time.Now()
+	return nil
+}
+
+// run does the passes that are left.
+func (l *loop) run(ctx context.Context) error {
+	at, kept := l.Settings.evaluations()
+	for {
+		for len(at) > 0 && at[0] < l.Epoch {
+			at = at[1:]
+		}
+		if len(at) > 0 && at[0] == l.Epoch {
+			if l.measured < l.Epoch {
+				if err := l.evaluate(kept[l.Epoch]); err != nil {
+					return err
+				}
+			}
+			at = at[1:]
+		}
+		if l.Epoch >= l.Settings.Epochs {
+			return nil
+		}
+		if ctx.Err() != nil {
+			if l.saved < l.Epoch {
+				if err := l.save(); err != nil {
+					return errors.Join(err, ctx.Err())
+				}
+			}
+			return fmt.Errorf("training in %s stopped after epoch %d of %d, which is saved (resume it to go on): %w", l.folder.Dir, l.Epoch, l.Settings.Epochs, ctx.Err())
+		}
+		if _, err := l.Step(); err != nil {
+			return err
+		}
+		l.tell(false)
+	}
+}
+
+// evaluate scores, measures, logs and, if keep is set, saves.
+func (l *loop) evaluate(keep bool) error {
+	e := Evaluation{Epoch: l.Epoch}
+	var test Score
+	if e.Train, test = l.Score(); len(l.Split.Test) > 0 {
+		e.Test = &test
+	}
+	bad := func(s Score) bool { return math.IsNaN(s.Loss) || math.IsInf(s.Loss, 0) }
+	if bad(e.Train) || e.Test != nil && bad(*e.Test) {
+		return &NaNError{Epoch: l.Epoch, What: "the loss after it"}
+	}
+	for name, o := range l.observers {
+		m, err := o.Observe(l.Epoch, l.Net)
+		if err != nil {
+			return fmt.Errorf("analysis %s at epoch %d: %w", name, l.Epoch, err)
+		}
+		for k, v := range m {
+			if e.Measures == nil {
+				e.Measures = map[string]float64{}
+			}
+			e.Measures[k] = v
+		}
+	}
+	e.Seconds = time.Since(l.began).Seconds()
+	if err := l.folder.Log(l.Epoch, e); err != nil {
+		return err
+	}
+	l.add(e)
+	l.tell(true)
+	if !keep {
+		return nil
+	}
+	if err := checkpoint.Write(l.folder.Checkpoint(epochFile(l.Epoch)), l.Net.entries(l.Settings.Net), l.Experiment().metadata()); err != nil {
+		return err
+	}
+	// A state is flushed to disk three times over; runs of a second have fifty
+	// kept epochs.
+	if l.saved >= 0 && l.Epoch < l.Settings.Epochs && time.Since(l.savedAt) < saveEvery {
+		return nil
+	}
+	return l.save()
+}
+
+// add extends the curves that are shown.
+func (l *loop) add(e Evaluation) {
+	l.measured = e.Epoch
+	note := fmt.Sprintf("train %.1f %%, loss %.2g", 100*e.Train.Accuracy, e.Train.Loss)
+	if e.Test != nil {
+		note = fmt.Sprintf("train %.1f %%, test %.1f %%, loss %.2g, %.2g", 100*e.Train.Accuracy, 100*e.Test.Accuracy, e.Train.Loss, e.Test.Loss)
+	}
+	l.note = note
+	if e.Epoch == 0 {
+		return // no place on a logarithmic axis
+	}
+	c := &l.curves
+	c[0].X, c[0].Y = append(c[0].X, float64(e.Epoch)), append(c[0].Y, e.Train.Accuracy)
+	if e.Test != nil {
+		c[1].X, c[1].Y = append(c[1].X, float64(e.Epoch)), append(c[1].Y, e.Test.Accuracy)
+	}
+}
+
+// tell reports progress, now or if it is time to.
+func (l *loop) tell(now bool) {
+	if l.watch == nil || !now && time.Since(l.told) < watchEvery {
+		return
+	}
+	l.told = time.Now()
+	curves := l.curves[:]
+	if len(l.Split.Test) == 0 {
+		curves = curves[:1]
+	}
+	l.watch(recipe.Reading{Step: l.Epoch, Steps: l.Settings.Epochs, Note: strings.TrimSpace(l.note), Curves: curves})
+}
