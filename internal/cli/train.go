@@ -1,9 +1,7 @@
 package cli
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -44,17 +42,9 @@ Recipes:
 			if err != nil {
 				return usageError{err}
 			}
-			if dir == "" {
-				dir = filepath.Join("runs", r.Name)
-			}
-			_, err = os.Stat(filepath.Join(dir, "config.json"))
-			switch {
-			case err != nil && !errors.Is(err, fs.ErrNotExist):
-				return fmt.Errorf("train %s: %w", r.Name, err)
-			case err == nil && !resume:
-				return usagef("train %s: %s already holds a run: continue it with --resume, or choose another folder with --out", r.Name, dir)
-			case err != nil && resume:
-				return usagef("train %s: %s holds no run to continue: leave --resume out, or name the run's folder with --out", r.Name, dir)
+			dir, err := runFolder(r.Name, dir, resume)
+			if err != nil {
+				return err
 			}
 			o := recipe.Options{Dir: dir, Resume: resume}
 			switch {
@@ -71,6 +61,7 @@ Recipes:
 	c.Flags().StringVarP(&dir, "out", "o", "", "run folder (default runs/RECIPE)")
 	c.Flags().StringVar(&from, "from", "builtin", "folder of the model to tune, or builtin")
 	c.Flags().BoolVar(&resume, "resume", false, "continue the run in the folder")
+	c.AddCommand(a.flaggedRecipes()...)
 	return c
 }
 
@@ -99,6 +90,13 @@ func recipeList() string {
 }
 
 func (a *app) train(cmd *cobra.Command, r recipe.Recipe, o recipe.Options) error {
+	s, err := r.Settings()
+	if err != nil {
+		return usageError{err}
+	}
+	if own, ok := s.(recipe.Own); ok {
+		return a.trainOwn(cmd, r, own, o)
+	}
 	var bar *progress
 	var last train.Progress
 	o.Progress = func(p train.Progress) {
@@ -110,7 +108,7 @@ func (a *app) train(cmd *cobra.Command, r recipe.Recipe, o recipe.Options) error
 		}
 		bar.at(p.Step, trainNote(last))
 	}
-	err := r.Start(cmd.Context(), o)
+	err = r.Start(cmd.Context(), o)
 	if bar != nil {
 		bar.done()
 		// Also of a run that was interrupted: it shows how far it came.
