@@ -38,7 +38,7 @@ var layers = map[string][]string{
 	"learn/train":      {"learn/tensor", "learn/grad", "learn/checkpoint", "learn/nn", "learn/token", "learn/sample", "task"},
 	"learn/recipe":     {"learn/train", "learn/nn", "learn/token", "task"},
 
-	"look/audit": {"learn/tensor", "learn/checkpoint", "look/delta", "report"},
+	"look/audit": {"learn/tensor", "learn/checkpoint", "look/spectrum", "look/delta", "report"},
 	"look/delta": {"learn/checkpoint"},
 	"look/grok":  {"learn/tensor", "learn/train", "learn/recipe", "learn/checkpoint", "look/group", "report"},
 	"look/group": {},

@@ -10,6 +10,7 @@ import (
 
 	"orrery/learn/checkpoint"
 	"orrery/look/delta"
+	"orrery/look/spectrum"
 )
 
 // Options of an audit. The zero value is the default.
@@ -107,6 +108,7 @@ type auditor struct {
 	done     int
 	total    int
 	warnings []string
+	exactly  map[string]bool // tensors that SpectraSample measures exactly
 }
 
 // Audit compares the base with each tuned checkpoint. If ctx ends, so does it,
@@ -122,6 +124,7 @@ func Audit(ctx context.Context, base *Checkpoint, tuned []*Checkpoint, o Options
 	if err := a.pair(base, tuned); err != nil {
 		return nil, err
 	}
+	a.sample()
 	if err := a.fits(); err != nil {
 		return nil, err
 	}
@@ -225,6 +228,8 @@ type group struct {
 	hist    []int64
 	bf16    bool
 	masks   [][]uint64 // changed entries by run; nil where a run lacks the tensor
+	bases   map[string]*spectrum.Base
+	updates []*spectrum.Subspace // of the tensor's matrices in the run at work
 	changed []int64
 }
 
@@ -300,7 +305,7 @@ func (a *auditor) tensor(ctx context.Context, c *comparison, m match, g *group) 
 		t.Profile.HeadRows, t.Profile.HeadCols = c.base.config.heads(t.Kind, rows, cols)
 	}
 	g.take(t, e, p)
-	return t, bound, a.matrices(ctx, c, t, e, p)
+	return t, bound, a.matrices(ctx, c, t, e, p, g)
 }
 
 // wantsBits reports whether the mask of changed entries is needed.
@@ -360,7 +365,8 @@ func bins(counts []int64, per int64) []float64 {
 	out := make([]float64, m)
 	for i := range out {
 		lo, hi := i*n/m, (i+1)*n/m
-		out[i] = pairwise(smooth[lo:hi]) / float64(hi-lo)
+		mean := pairwise(smooth[lo:hi]) / float64(hi-lo)
+		out[i] = math.Round(mean*1e5) / 1e5 // for a picture, and short in JSON
 	}
 	return out
 }

@@ -22,7 +22,7 @@ func isMatrix(t *Tensor) bool {
 }
 
 // matrices measures masks and spectra of each matrix of a pair.
-func (a *auditor) matrices(ctx context.Context, c *comparison, t *Tensor, e *elements, p pair) error {
+func (a *auditor) matrices(ctx context.Context, c *comparison, t *Tensor, e *elements, p pair, g *group) error {
 	if !isMatrix(t) || e.nonfinite != [2]int64{} {
 		return nil
 	}
@@ -31,12 +31,12 @@ func (a *auditor) matrices(ctx context.Context, c *comparison, t *Tensor, e *ele
 		t.Notes = append(t.Notes, note)
 	}
 	if spans == nil {
-		r, err := a.matrix(ctx, t.Name, e, p, span{})
+		r, err := a.matrix(ctx, t, t.Name, e, p, span{}, g)
 		t.Masks, t.Spectrum, t.Notes = r.Masks, r.Spectrum, append(t.Notes, r.Notes...)
 		return err
 	}
 	for _, s := range spans {
-		r, err := a.matrix(ctx, t.Name+"["+s.name+"]", e, p, s)
+		r, err := a.matrix(ctx, t, t.Name+"["+s.name+"]", e, p, s, g)
 		if err != nil {
 			return fmt.Errorf("its part %s: %w", s.name, err)
 		}
@@ -46,11 +46,21 @@ func (a *auditor) matrices(ctx context.Context, c *comparison, t *Tensor, e *ele
 	return nil
 }
 
-// matrix measures one matrix.
-func (a *auditor) matrix(ctx context.Context, seed string, e *elements, p pair, s span) (Part, error) {
+// matrix measures one matrix: first the spectra, whose factors the principal mask needs.
+func (a *auditor) matrix(ctx context.Context, t *Tensor, name string, e *elements, p pair, s span, g *group) (Part, error) {
 	m0 := newMatrix(p.base, p.dbase, p.rows, p.cols, s)
+	m1 := newMatrix(p.tuned, p.dtuned, p.rows, p.cols, s)
 	part := Part{Shape: []int{int(m0.rows), int(m0.cols)}}
 	src := &maskSource{rows: m0.rows, cols: m0.cols, codes: m0.codes}
+	if a.Spectra != SpectraNone {
+		var err error
+		if part.Spectrum, src, err = a.spectra(ctx, spectralPair{name: name, m0: m0, m1: m1}, t.Name, g); err != nil {
+			return part, err
+		}
+		if src.k < a.MaskK {
+			part.Notes = append(part.Notes, fmt.Sprintf("the principal mask is of rank %d, half the smaller side, not %d", src.k, a.MaskK))
+		}
+	}
 	set, err := src.masks(ctx, a.Workers, a.Alpha)
 	if err != nil {
 		return part, err

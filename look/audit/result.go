@@ -279,6 +279,7 @@ type Certificates struct {
 // Certificate is that of one decomposition.
 type Certificate struct {
 	Rho       *float64 `json:"rho"`         // largest residual: a singular value lies within it
+	Residual  *float64 `json:"residual"`    // norm of all residuals together: it bounds the error of the subspaces
 	Tail      *float64 `json:"tail_energy"` // ‖W‖_F²−‖QᵀW‖_F²
 	Tau       *float64 `json:"tau"`         // norm of what is left
 	Gap       *float64 `json:"gap"`
@@ -289,6 +290,7 @@ type Certificate struct {
 // Inequality is a bound that theory gives, beside what was measured.
 type Inequality struct {
 	Name     string   `json:"name"`
+	Says     string   `json:"says"`
 	Measured *float64 `json:"measured"`
 	Bound    *float64 `json:"bound"` // nil: the bound's conditions don't hold
 	Holds    *bool    `json:"holds"`

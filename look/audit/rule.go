@@ -70,6 +70,14 @@ func nssRule(m Matrix) []*float64 {
 	return []*float64{m.Spectrum.NSSLower(), m.Spectrum.NSSUpper()}
 }
 
+func angleRule(m Matrix) []*float64 {
+	if m.Spectrum == nil {
+		return []*float64{nil}
+	}
+	lo, hi := m.Spectrum.MaxAngle()
+	return []*float64{lo, hi}
+}
+
 var metrics = map[string]metric{
 	"sparsity_bf16":    {run: func(r *Run) *float64 { return r.Totals.SparsityBF16 }, tensor: func(t *Tensor) *float64 { return t.Sparsity }, explain: "share of unchanged bf16 codes"},
 	"sparsity_abs1e5":  {run: func(r *Run) *float64 { return r.Totals.SparsityAbs }, tensor: func(t *Tensor) *float64 { return t.SparseAbs }, explain: "share within 1e-5"},
@@ -89,7 +97,7 @@ var metrics = map[string]metric{
 	"nss":              {matrix: nssRule, explain: "of any matrix"},
 	"nss_median":       {run: func(r *Run) *float64 { return r.Totals.NSS.Median }, explain: "over matrices, upper ends"},
 	"nss_mean":         {run: func(r *Run) *float64 { return r.Totals.NSS.Mean }, explain: "over matrices, upper ends"},
-	"max_angle_deg":    {matrix: spectral((*Spectrum).MaxAngle), explain: "of any matrix, either side"},
+	"max_angle_deg":    {matrix: angleRule, explain: "of any matrix, either side"},
 	"srank":            {matrix: spectral(func(s *Spectrum) *float64 { return s.SRank }), explain: "of any matrix"},
 	"update_rank":      {matrix: spectral(func(s *Spectrum) *float64 { return s.UpdateRankShare }), explain: "share of the smaller side, any matrix"},
 	"energy_in":        {matrix: spectral(func(s *Spectrum) *float64 { return s.EnergyIn }), explain: "of any matrix"},

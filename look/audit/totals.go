@@ -86,14 +86,29 @@ func maxAngle(angles []float64, bounds []*float64) *float64 {
 	return num(worst)
 }
 
-// MaxAngle is the largest principal angle of either side in degrees, an upper
-// bound where it is not resolved; nil where the subspaces are not determined.
-func (s *Spectrum) MaxAngle() *float64 {
-	u, v := maxAngle(s.AnglesU, s.AnglesUBound), maxAngle(s.AnglesV, s.AnglesVBound)
-	if u == nil || v == nil {
-		return nil
+// MaxAngle is the interval that holds the largest principal angle of either
+// side in degrees: one number where it is resolved, nil where the subspaces
+// are not determined.
+func (s *Spectrum) MaxAngle() (lo, hi *float64) {
+	hi = maxAngle(s.AnglesU, s.AnglesUBound)
+	if v := maxAngle(s.AnglesV, s.AnglesVBound); hi == nil || v != nil && *v > *hi {
+		hi = v
 	}
-	return num(max(*u, *v))
+	if hi == nil {
+		return nil, nil
+	}
+	least := 0.0
+	for _, side := range []struct {
+		angles []float64
+		bounds []*float64
+	}{{s.AnglesU, s.AnglesUBound}, {s.AnglesV, s.AnglesVBound}} {
+		for i, a := range side.angles {
+			if i >= len(side.bounds) || side.bounds[i] == nil {
+				least = max(least, a)
+			}
+		}
+	}
+	return num(min(least, *hi)), hi
 }
 
 // total adds up a run's tensors. bounds are the i.i.d. bounds of each pair in bytes.

@@ -1,0 +1,176 @@
+package audit
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"slices"
+
+	"orrery/look/spectrum"
+)
+
+// spectralPair is one matrix in both checkpoints, for its spectra.
+type spectralPair struct {
+	name   string // seeds the randomised methods
+	m0, m1 matrix
+	update *spectrum.LowRank // of an adapter
+}
+
+// mode is how the spectrum of a matrix of a tensor is found.
+func (a *auditor) mode(tensor string) spectrum.Mode {
+	if a.Spectra == SpectraExact || a.Spectra == SpectraSample && a.exactly[tensor] {
+		return spectrum.Exact
+	}
+	return spectrum.Top
+}
+
+// sample picks the tensors that SpectraSample measures exactly: those whose
+// names have the least hashes, so that neither order nor size favours any.
+func (a *auditor) sample() {
+	var names []string
+	for _, c := range a.compared {
+		for _, m := range c.pairs {
+			t := &Tensor{Name: m.name, Shape: m.base.Shape}
+			if m.base.DType.Float() && isMatrix(t) && !slices.Contains(names, m.name) {
+				names = append(names, m.name)
+			}
+		}
+	}
+	slices.SortFunc(names, func(x, y string) int {
+		p, q := sha256.Sum256([]byte(x)), sha256.Sum256([]byte(y))
+		return slices.Compare(p[:], q[:])
+	})
+	a.exactly = map[string]bool{}
+	for _, n := range names[:min(a.ExactSample, len(names))] {
+		a.exactly[n] = true
+	}
+}
+
+// spectra compares the matrices' spectra and makes the approximation of the
+// base that the principal mask is taken from.
+func (a *auditor) spectra(ctx context.Context, p spectralPair, tensor string, g *group) (*Spectrum, *maskSource, error) {
+	w0, err := p.m0.floats()
+	if err != nil {
+		return nil, nil, fmt.Errorf("base: %w", err)
+	}
+	rows, cols := int(p.m0.rows), int(p.m0.cols)
+	base := spectrum.Matrix{Data: w0, Rows: rows, Cols: cols}
+	o := spectrum.Options{K: a.K, Mode: a.mode(tensor), Seed: p.name}
+	b, err := a.base(ctx, base, o, g)
+	if err != nil {
+		return nil, nil, err
+	}
+	mo := o
+	mo.K = a.MaskK
+	forMask := b
+	if clipped(mo.K, rows, cols) != clipped(o.K, rows, cols) {
+		if forMask, err = a.base(ctx, base, mo, g); err != nil {
+			return nil, nil, err
+		}
+	}
+	src := &maskSource{rows: p.m0.rows, cols: p.m0.cols, codes: p.m0.codes}
+	src.us, src.v, src.k = forMask.Approximation()
+	w1, err := p.m1.floats()
+	if err != nil {
+		return nil, nil, fmt.Errorf("tuned: %w", err)
+	}
+	r, err := b.Compare(ctx, base, spectrum.Matrix{Data: w1, Rows: rows, Cols: cols})
+	if err != nil {
+		return nil, nil, err
+	}
+	if p.update != nil {
+		lowRank(&r, p.update, rows, cols)
+	}
+	g.updates = append(g.updates, r.Update)
+	return spectrumOf(&r), src, nil
+}
+
+// clipped is the k that package spectrum takes.
+func clipped(k, m, n int) int { return max(1, min(k, min(m, n)/2)) }
+
+// base is the base's spectrum, from this tensor's earlier partners, or computed.
+func (a *auditor) base(ctx context.Context, w spectrum.Matrix, o spectrum.Options, g *group) (*spectrum.Base, error) {
+	id := fmt.Sprint(o)
+	if b := g.bases[id]; b != nil {
+		return b, nil
+	}
+	b, err := spectrum.NewBase(ctx, w, o)
+	if err != nil {
+		return nil, err
+	}
+	g.keep(id, b)
+	return b, nil
+}
+
+func (g *group) keep(id string, b *spectrum.Base) {
+	if g.bases == nil {
+		g.bases = map[string]*spectrum.Base{}
+	}
+	g.bases[id] = b
+}
+
+// lowRank puts an adapter's exact ΔW in place of what was measured on sums.
+func lowRank(r *spectrum.Result, l *spectrum.LowRank, rows, cols int) {
+	rank, share := spectrum.Num(l.Rank), spectrum.Num(float64(l.Rank)/float64(min(rows, cols)))
+	r.Srank, r.UpdateRank, r.UpdateRankShare, r.UpdateRankAtLeast = l.Srank, &rank, &share, 0
+	r.Update = &l.Update
+}
+
+func spectrumOf(r *spectrum.Result) *Spectrum {
+	s := &Spectrum{
+		Mode: string(r.Mode), With: r.With, K: r.K, Sigma0: floatsOf(r.Sigma0), Sigma1: floatsOf(r.Sigma1),
+		NSS: ptr(r.NSS), NSSFloor: ptr(r.NSSFloor),
+		AnglesU: floatsOf(r.AnglesU), AnglesV: floatsOf(r.AnglesV), AnglesUBound: nums(r.AnglesUBound), AnglesVBound: nums(r.AnglesVBound),
+		AngleError: val(r.AngleError), Gap: val(r.Gap), SRank: val(r.Srank),
+		UpdateRankShare: ptr(r.UpdateRankShare), UpdateRankMin: r.UpdateRankAtLeast,
+		EnergyIn: val(r.EnergyIn), EnergyInBase: val(r.EnergyInBaseline), EnergyOut: val(r.EnergyOut), EnergyOutBase: val(r.EnergyOutBaseline),
+		Warnings: r.Warnings,
+	}
+	if i := r.NSSInterval; i != nil && val(i[0]) != nil && val(i[1]) != nil {
+		s.NSSInterval = &[2]float64{float64(i[0]), float64(i[1])}
+	}
+	if v := ptr(r.UpdateRank); v != nil {
+		n := int(*v)
+		s.UpdateRank = &n
+	}
+	if c := r.Certificate; c != nil {
+		s.Certificate = &Certificates{certificate(c.Base), certificate(c.Tuned)}
+	}
+	for _, q := range r.Inequalities {
+		s.Inequalities = append(s.Inequalities, Inequality{q.Name, q.Says, val(q.Measured), val(q.Bound), q.Holds})
+	}
+	return s
+}
+
+func certificate(c spectrum.Certificate) Certificate {
+	return Certificate{val(c.Rho), val(c.Residual), val(c.TailEnergy), val(c.Tau), val(c.Gap), c.Separated, c.NearestK}
+}
+
+func val(n spectrum.Num) *float64 { return num(float64(n)) }
+
+func ptr(n *spectrum.Num) *float64 {
+	if n == nil {
+		return nil
+	}
+	return val(*n)
+}
+
+func nums(list []spectrum.Num) []*float64 {
+	var out []*float64
+	for _, n := range list {
+		out = append(out, val(n))
+	}
+	return out
+}
+
+// floatsOf is nil if any of the numbers is undefined: part of a curve is none.
+func floatsOf(list []spectrum.Num) []float64 {
+	var out []float64
+	for _, n := range list {
+		if val(n) == nil {
+			return nil
+		}
+		out = append(out, float64(n))
+	}
+	return out
+}
