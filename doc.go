@@ -13,8 +13,9 @@
 //
 // checkpoint reads and writes safetensors and writes GGUF; token cuts text into
 // the longest pieces of a word list; sample draws tokens; export makes folders
-// for other engines. train is the loop with exact resume, and recipe the named
-// experiments.
+// for other engines. train is the loop with exact resume, for cross-entropy and for
+// GRPO, whose sampler and trainer share kernels and so their log-probabilities;
+// recipe is the named experiments.
 //
 // # think: making a model reason well
 //
