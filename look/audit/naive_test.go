@@ -199,10 +199,13 @@ func sameElements(t *testing.T, got, want *elements, exact bool) {
 func TestElementsAgainstNaive(t *testing.T) {
 	r := rand.New(rand.NewPCG(7, 8))
 	types := []checkpoint.DType{checkpoint.BF16, checkpoint.F32, checkpoint.F16, checkpoint.F64}
-	shapes := [][2]int64{{2, 1}, {3, 5}, {64, 1}, {2, 32769}, {401, 333}, {401, 334}, {2, sumBlock}}
+	shapes := [][2]int64{{2, 1}, {3, 5}, {64, 1}, {2, 32769}, {201, 333}, {201, 334}, {2, sumBlock}}
 	for _, d0 := range types {
 		for _, d1 := range types {
 			for _, sh := range shapes {
+				if sh[0]*sh[1] > 1<<16 && d0 != d1 && d0 != checkpoint.BF16 {
+					continue // what chunks and blocks do, the other pairs show
+				}
 				t.Run(fmt.Sprint(d0, d1, sh), func(t *testing.T) {
 					n := int(sh[0] * sh[1])
 					base := weights(r, n, [][]float64{nil, finiteOdd, allOdd}[sh[1]%3])
