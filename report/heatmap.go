@@ -105,8 +105,8 @@ func cellHeight(rows int, cell float64) float64 {
 	switch {
 	case rows <= 16:
 		return min(26, max(18, cell))
-	case rows <= 60:
-		return 14
+	case rows <= 48: // room for text
+		return 17
 	}
 	return max(240, min(480, float64(rows))) / float64(rows)
 }
@@ -147,8 +147,13 @@ func (m HeatMap) cells(w *writer, g gradient, f frame, rows, columns int, rowLab
 			value := m.Colour.label(v)
 			w.printf(`<rect x="%.2f" y="%.2f" width="%.2f" height="%.2f" fill="%s"><title>%s</title></rect>`,
 				x, y, cw+0.3, ch+0.3, fill, esc(nth(rowLabels, r)+", "+nth(columnLabels, c)+": "+value))
-			if m.Text && !g.missing(v) && textWidth(value)*0.9 <= cw-2 && ch >= 13 {
-				w.printf(`<text class="%s" x="%.1f" y="%.1f" text-anchor="middle">%s</text>`, ink(g.at(v)), x+cw/2, y+ch/2+4, esc(value))
+			if m.Text && !g.missing(v) && ch >= 16 {
+				if textWidth(value)*1.08 > cw {
+					value = m.Colour.format(v, 2)
+				}
+				if textWidth(value)*1.08 <= cw {
+					w.printf(`<text class="%s" x="%.1f" y="%.1f" text-anchor="middle">%s</text>`, ink(g.at(v)), x+cw/2, y+ch/2+4, esc(value))
+				}
 			}
 		}
 	}
@@ -181,7 +186,7 @@ func turn(labels []string, cell float64) (turned bool, drop float64) {
 	if longest <= 40 || longest <= cell-4 {
 		return false, 20
 	}
-	return true, min(longest, 150)*0.71 + 18
+	return true, min(longest, 150)*0.71 + 10
 }
 
 func widest(labels []string) (longest float64) {

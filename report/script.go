@@ -33,7 +33,7 @@ for (const box of document.querySelectorAll(".paged")) {
     order = lines.map((_, i) => i);
   };
   const key = s => {
-    const n = parseFloat(s.replace(/^[±≤≥< +]+/, "").replace(/^−/, "-"));
+    const n = parseFloat(s.replace(/^[±≤≥<>≈ +]+/, "").replace(/^−/, "-"));
     return isNaN(n) ? null : n;
   };
   const draw = () => {
@@ -44,7 +44,7 @@ for (const box of document.querySelectorAll(".paged")) {
       for (const c of lines[i].split("\t")) {
         const cell = row.insertCell();
         cell.textContent = c;
-        if (/^[-+−±≤≥< ]*[0-9]/.test(c)) cell.className = "n";
+        if (/^[-+−±≤≥<>≈ ]*[0-9]/.test(c)) cell.className = "n";
       }
       return row;
     }));

@@ -1,8 +1,6 @@
 package report
 
-import (
-	"strings"
-)
+import "strings"
 
 // Table has a header and rows of cells. Cells that read as numbers are
 // aligned to the right.
@@ -34,21 +32,17 @@ func (t Table) writeRows(w *writer, rows [][]string) {
 	}
 	w.WriteString("<thead><tr>")
 	for i, h := range t.Head {
-		class := ""
+		align := ""
 		if len(rows) > 0 && i < len(rows[0]) && numeric(rows[0][i]) {
-			class = ` class="n"`
+			align = ` class="n"`
 		}
-		w.printf(`<th scope="col"%s>%s</th>`, class, esc(h))
+		w.printf(`<th scope="col"%s>%s</th>`, align, esc(h))
 	}
 	w.WriteString("</tr></thead><tbody>\n")
 	for r, row := range rows {
 		w.WriteString("<tr>")
 		for i, c := range row {
-			class := ""
-			if numeric(c) {
-				class = ` class="n"`
-			}
-			w.printf("<td%s>", class)
+			w.printf("<td%s>", class(c))
 			if curves := t.Sparks[i]; r < len(curves) {
 				w.spark(curves[r])
 			}
@@ -84,9 +78,20 @@ func tabbed(cells []string) string {
 	return strings.Join(clean, "\t")
 }
 
+// class aligns a cell: numbers to the right, sentences over several lines.
+func class(cell string) string {
+	switch {
+	case numeric(cell):
+		return ` class="n"`
+	case len(cell) > 40 && strings.Count(cell, " ") > 3:
+		return ` class="w"`
+	}
+	return ""
+}
+
 // numeric reports whether a cell begins like a number.
 func numeric(s string) bool {
-	s = strings.TrimLeft(s, "-+−±≤≥< ")
+	s = strings.TrimLeft(s, "-+−±≤≥<>≈ ")
 	return s != "" && s[0] >= '0' && s[0] <= '9'
 }
 

@@ -80,12 +80,14 @@ func (f frame) clip(w *writer) {
 		id, f.left-5, f.top-5, f.width()+10, f.height()+10, id)
 }
 
-// textWidth is about how wide a text of the charts is, in pixels.
-func textWidth(s string) float64 { return 6.7 * float64(utf8.RuneCountInString(s)) }
+// letter is about how wide a letter of the charts is, in pixels; digits are a little wider.
+const letter = 7.1
+
+func textWidth(s string) float64 { return letter * float64(utf8.RuneCountInString(s)) }
 
 // cut shortens a label to about so many pixels by taking out its middle.
 func cut(s string, width float64) string {
-	most := max(4, int(width/6.7))
+	most := max(4, int(width/letter))
 	r := []rune(s)
 	if len(r) <= most {
 		return s

@@ -1,0 +1,306 @@
+package audit
+
+import (
+	"fmt"
+	"math"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"orrery/report"
+)
+
+// Page is the HTML report of an audit: problems of pairing, the verdict, then each
+// figure with what it means and what it does not. What was not measured is said.
+func (r *Result) Page() report.Page {
+	base := "the base"
+	if len(r.Inputs) > 0 {
+		base = r.Inputs[0].Path
+	}
+	p := report.Page{Title: "Audit of " + short(r.Run.Tuned) + " against " + short(base), Lead: r.lead()}
+	add := func(bl ...report.Block) { p.Blocks = append(p.Blocks, bl...) }
+	add(r.pairingNotes()...)
+	if len(r.Warnings) > 0 {
+		add(report.Note{Label: "Warnings", Items: most(r.Warnings, 20), Warning: true})
+	}
+	add(r.verdicts()...)
+	add(report.Heading("The numbers"), r.totalsTable())
+	run := &r.Run
+	for _, section := range []struct {
+		title  string
+		blocks []report.Block
+	}{
+		{"How much changed", run.changedBlocks()},
+		{"Layer by matrix", run.mapBlocks()},
+		{"Spectra and principal angles", run.spectrumBlocks()},
+		{"Where the changes lie", run.overlapBlocks()},
+		{"Rows and columns", run.profileBlocks()},
+		{"Several runs", r.Consensus.blocks()},
+		{"Over training", r.Series.blocks()},
+		{"The update as a file", run.deltaBlocks()},
+		{"Theory and measurement", run.theoryBlocks()},
+		{"Published pairs, for orientation", r.publishedBlocks()},
+		{"Every tensor", run.tensorBlocks()},
+		{"What was not measured", run.missingBlocks()},
+		{"How this report was made", r.provenance()},
+	} {
+		if len(section.blocks) > 0 {
+			add(report.Heading(section.title))
+			add(section.blocks...)
+		}
+	}
+	return p
+}
+
+func (r *Result) lead() string {
+	t := r.Run.Totals
+	s := fmt.Sprintf("%s compared, %s weights", count(t.Tensors, "tensor"), thousands(t.N))
+	if t.ComparedShare != nil {
+		s += fmt.Sprintf(", %s of the larger checkpoint", percent(t.ComparedShare))
+	}
+	if n := len(r.Others); n > 0 {
+		s += fmt.Sprintf("; %s more beside it", count(n, "checkpoint"))
+	}
+	return s + "."
+}
+
+// pairingNotes lists what was not compared as it stands in the files, once for all
+// runs that have the same to say.
+func (r *Result) pairingNotes() []report.Block {
+	var out []report.Block
+	runs := r.Runs()
+	for _, kind := range []struct {
+		label   string
+		of      func(*Run) []string
+		warning bool
+	}{{"problems of pairing", (*Run).problems, true}, {"how names were matched", (*Run).matching, false}} {
+		who := map[string][]string{}
+		var order []string
+		for _, run := range runs {
+			items := kind.of(run)
+			if len(items) == 0 {
+				continue
+			}
+			text := strings.Join(items, "\n")
+			if who[text] == nil {
+				order = append(order, text)
+			}
+			who[text] = append(who[text], short(run.Tuned))
+		}
+		for _, text := range order {
+			label := kind.label
+			if names := who[text]; len(names) < len(runs) {
+				label = join(most(names, 3)) + ": " + label
+			}
+			out = append(out, report.Note{Label: label, Items: strings.Split(text, "\n"), Warning: kind.warning})
+		}
+	}
+	return out
+}
+
+// problems are what was not compared, or not fully.
+func (run *Run) problems() []string {
+	p := run.Pairing
+	var items []string
+	list := func(n int, what string, each func(i int) string) {
+		for i := range min(n, 12) {
+			items = append(items, what+": "+each(i))
+		}
+		if n > 12 {
+			items = append(items, fmt.Sprintf("%s: %d more, named in the --json object", what, n-12))
+		}
+	}
+	single := func(s []Single) func(int) string {
+		return func(i int) string { return fmt.Sprintf("%s %s %s", s[i].Name, s[i].DType, dims(s[i].Shape)) }
+	}
+	list(len(p.Missing), "missing in the tuned checkpoint", single(p.Missing))
+	list(len(p.Extra), "only in the tuned checkpoint", single(p.Extra))
+	list(len(p.ShapeMismatch), "different shapes, not compared", func(i int) string {
+		return fmt.Sprintf("%s %s and %s", p.ShapeMismatch[i].Name, p.ShapeMismatch[i].Base, p.ShapeMismatch[i].Tuned)
+	})
+	list(len(p.DTypeMismatch), "different types", func(i int) string {
+		return fmt.Sprintf("%s %s and %s", p.DTypeMismatch[i].Name, p.DTypeMismatch[i].Base, p.DTypeMismatch[i].Tuned)
+	})
+	if n := run.Totals.NonFinite; n > 0 {
+		items = append(items, fmt.Sprintf("%s values are NaN or infinite; their tensors have no norms and no spectra", thousands(n)))
+	}
+	return items
+}
+
+// matching says which names were not simply equal.
+func (run *Run) matching() []string {
+	p := run.Pairing
+	var notes []string
+	if p.Prefix != nil {
+		notes = append(notes, "names were matched with the prefix "+*p.Prefix)
+	}
+	if n := len(p.Renamed); n > 0 {
+		notes = append(notes, fmt.Sprintf("%s matched under another name, the first %s as %s", count(n, "tensor"), p.Renamed[0].Base, p.Renamed[0].Tuned))
+	}
+	for i := range min(4, len(p.Tied)) {
+		notes = append(notes, fmt.Sprintf("%s is %s (%s), counted once", p.Tied[i].Name, p.Tied[i].With, p.Tied[i].Why))
+	}
+	if n := len(p.Tied); n > 4 {
+		notes = append(notes, fmt.Sprintf("%d more tied tensors", n-4))
+	}
+	return notes
+}
+
+func (r *Result) verdicts() []report.Block {
+	runs := r.judged()
+	var out []report.Block
+	for _, run := range runs {
+		label := run.Verdict.Sentence
+		if label == "" {
+			label = run.Verdict.Label
+		}
+		if len(runs) > 1 {
+			label = short(run.Tuned) + ": " + label
+		}
+		out = append(out, report.Verdict{Label: label, Evidence: run.Verdict.Evidence, Against: run.Verdict.Against})
+	}
+	return append(out, report.Text("The verdict says which published pairs this one resembles by fixed thresholds, and nothing about how it was trained or how good the model is. "+
+		"Other training can leave the same traces, and nothing here measures the loss or its curvature."))
+}
+
+// judged are the runs that have a verdict and a column of their own: of a series the
+// last alone, whose others are drawn over training.
+func (r *Result) judged() []*Run {
+	if r.Series != nil {
+		return []*Run{&r.Run}
+	}
+	return r.Runs()
+}
+
+// totalsTable has a row a number and a column a run, with what the number means.
+func (r *Result) totalsTable() report.Block {
+	runs := r.judged()
+	t := report.Table{Head: []string{"number"}}
+	for _, run := range runs {
+		t.Head = append(t.Head, short(run.Tuned))
+	}
+	t.Head = append(t.Head, "what it says")
+	row := func(name, meaning string, f func(t Totals) string) {
+		cells := []string{name}
+		for _, run := range runs {
+			cells = append(cells, f(run.Totals))
+		}
+		t.Rows = append(t.Rows, append(cells, meaning))
+	}
+	stat := func(s Stats) string {
+		if s.Median == nil {
+			return missing
+		}
+		return fmt.Sprintf("%s, largest %s", short3(s.Median), short3(s.Max))
+	}
+	row("unchanged in bf16", "weights whose bf16 code is the same", func(t Totals) string { return percent(t.SparsityBF16) })
+	row("unchanged to 1e-5", "the probe of arXiv 2505.11711: absolute, so small weights count as equal", func(t Totals) string { return percent(t.SparsityAbs) })
+	row("exactly equal", "as numbers, in the stored types", func(t Totals) string { return percent(t.SparsityExact) })
+	row("relative update ‖ΔW‖/‖W‖", "how long the step from base to tuned is", func(t Totals) string { return short3(t.Rel) })
+	row("largest change of a weight", "", func(t Totals) string { return short3(t.MaxAbs) })
+	row("NSS, median", "how far the singular values moved; upper ends where an interval is known", func(t Totals) string { return stat(t.NSS) })
+	row("angle of left subspaces, median", "degrees: how far the top directions turned", func(t Totals) string { return stat(t.AngleU) })
+	row("angle of right subspaces, median", "degrees", func(t Totals) string { return stat(t.AngleV) })
+	row("stable rank of ΔW, median", "about how many directions carry the update", func(t Totals) string { return stat(t.SRank) })
+	row("rank of ΔW, median share", "1 is full rank: rounding alone makes an update full rank", func(t Totals) string { return stat(t.URank) })
+	row("energy inside the top subspaces, median", "share of ‖ΔW‖² along the base's top directions on both sides", func(t Totals) string { return stat(t.EnergyIn) })
+	row("sparse update", "predicted size as a file, before its header", func(t Totals) string {
+		return fmt.Sprintf("%s of %s", size(float64(t.Delta.Predicted)), size(float64(t.Delta.Dense)))
+	})
+	return t
+}
+
+// missing stands for what was not measured.
+const missing = "–"
+
+func val(p *float64) float64 {
+	if p == nil {
+		return math.NaN()
+	}
+	return *p
+}
+
+func vals(ps []*float64) []float64 {
+	out := make([]float64, len(ps))
+	for i, p := range ps {
+		out[i] = val(p)
+	}
+	return out
+}
+
+func percent(p *float64) string {
+	if p == nil {
+		return missing
+	}
+	return fmt.Sprintf("%.2f %%", 100**p)
+}
+
+// short3 is a number with three digits.
+func short3(p *float64) string {
+	if p == nil {
+		return missing
+	}
+	return strings.Replace(fmt.Sprintf("%.3g", *p), "e-0", "e-", 1)
+}
+
+// size is a number of bytes in powers of 1000.
+func size(bytes float64) string {
+	for i, unit := range []string{"GB", "MB", "kB"} {
+		if f := math.Pow(1000, float64(3-i)); bytes >= f {
+			return fmt.Sprintf("%.3g %s", bytes/f, unit)
+		}
+	}
+	return fmt.Sprintf("%.0f B", bytes)
+}
+
+func thousands(n int64) string {
+	s := fmt.Sprint(n)
+	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return thousands(int64(n)) + " " + noun + "s"
+}
+
+// short is the last part of a path.
+func short(path string) string {
+	if s := filepath.Base(filepath.Clean(path)); s != "." && s != string(filepath.Separator) {
+		return s
+	}
+	return path
+}
+
+func dims(shape []int) string {
+	if len(shape) == 0 {
+		return "scalar"
+	}
+	s := make([]string, len(shape))
+	for i, n := range shape {
+		s[i] = fmt.Sprint(n)
+	}
+	return strings.Join(s, " × ")
+}
+
+// most are at most n items, and how many more there are.
+func most(items []string, n int) []string {
+	if len(items) <= n {
+		return items
+	}
+	return append(slices.Clone(items[:n]), fmt.Sprintf("%d more, in the --json object", len(items)-n))
+}
+
+// median of the values that are there, NaN if none is.
+func median(v []float64) float64 {
+	v = slices.DeleteFunc(slices.Clone(v), math.IsNaN)
+	if len(v) == 0 {
+		return math.NaN()
+	}
+	slices.Sort(v)
+	return (v[(len(v)-1)/2] + v[len(v)/2]) / 2
+}
