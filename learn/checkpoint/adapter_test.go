@@ -134,13 +134,16 @@ func TestAdapterDoesNotFitItsBase(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = a.Entries(base)
+		_, err = a.Over(base)
 		if e, ok := errors.AsType[*Error](err); !ok || e.Tensor != "q.weight" || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("got %v, want %q", err, c.want)
 		}
 	}
 	if _, err := a.LowRank("k.weight"); !errors.Is(err, ErrNoTensor) {
 		t.Error(err)
+	}
+	if _, err := Open(dir); err == nil || !strings.Contains(err.Error(), "give the base as well") {
+		t.Errorf("an adapter opened as a checkpoint: %v", err)
 	}
 	if !IsAdapter(dir) || IsAdapter(t.TempDir()) {
 		t.Error("IsAdapter")
@@ -271,8 +274,12 @@ func TestMergeRefusals(t *testing.T) {
 			t.Errorf("got %v, want %q", err, c.want)
 		}
 	}
-	if err := l.MergeTo(io.Discard, bytes.NewReader(make([]byte, 6)), BF16, BF16); !errors.Is(err, io.ErrUnexpectedEOF) || !strings.Contains(err.Error(), "row 1") {
-		t.Errorf("a base that ends early: %v", err)
+	short, err := l.Over(bytes.NewReader(make([]byte, 6)), BF16, BF16)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := short.ReadAt(make([]byte, 8), 0); n != 4 || !errors.Is(err, io.ErrUnexpectedEOF) || !strings.Contains(err.Error(), "row 1") {
+		t.Errorf("a base that ends early: %d bytes, %v", n, err)
 	}
 	nan := &LowRank{A: tensor.Of([]float32{float32(math.NaN())}, 1, 1), B: tensor.Of([]float32{1}, 1, 1), Scale: 1}
 	if b, err := nan.Merge([]byte{0, 0}, BF16, BF16); err != nil || BF16To(uint16(b[0])|uint16(b[1])<<8) == 0 {
@@ -285,13 +292,14 @@ func TestMergeRefusals(t *testing.T) {
 func TestReplacedAndChanged(t *testing.T) {
 	const pre = "base_model.model.e."
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "adapter_config.json"), []byte(`{"peft_type":"LORA","r":1,"lora_alpha":2,"modules_to_save":["e"]}`), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "adapter_config.json"), []byte(`{"peft_type":"LORA","r":1,"lora_alpha":2,"modules_to_save":["e","score"]}`), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	err := Write(filepath.Join(dir, "adapter_model.safetensors"), []Entry{
 		{Name: pre + "lora_embedding_A", Tensor: tensor.Of([]float32{1, 2, 3}, 1, 3)},
 		{Name: pre + "lora_embedding_B", Tensor: tensor.Of([]float32{10, 20}, 2, 1)},
 		{Name: pre + "base_layer.weight", Tensor: tensor.Of([]float32{1, 1, 1, 1, 1, 1}, 3, 2)},
+		{Name: "base_model.model.score.weight", Tensor: tensor.New(1)},
 	}, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -309,12 +317,15 @@ func TestReplacedAndChanged(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	entries, err := a.Entries(base)
+	merged, err := a.Over(base)
 	if err != nil {
 		t.Fatal(err)
 	}
+	if !slices.Equal(merged.Names(), []string{"e.weight", "score.weight"}) { // the head is new
+		t.Errorf("names %q", merged.Names())
+	}
 	out := filepath.Join(t.TempDir(), "merged.safetensors")
-	if err := Write(out, entries, nil); err != nil {
+	if err := Write(out, merged.Entries(), nil); err != nil {
 		t.Fatal(err)
 	}
 	f, err := Open(out)
@@ -325,5 +336,100 @@ func TestReplacedAndChanged(t *testing.T) {
 	x, err := f.Tensor("e.weight")
 	if err != nil || !slices.Equal(x.Data, []float32{21, 41, 41, 81, 61, 121}) || !slices.Equal(x.Shape, []int{3, 2}) {
 		t.Errorf("got %v %v", x, err)
+	}
+}
+
+// Wherever a read begins and ends, the bytes are those of the whole.
+func TestEveryReadOfASum(t *testing.T) {
+	r := rand.New(rand.NewPCG(9, 10))
+	l := &LowRank{A: tensor.New(2, 5), B: tensor.New(3, 2), Scale: 1.5}
+	for _, x := range []*tensor.Tensor{l.A, l.B} {
+		for i := range x.Data {
+			x.Data[i] = float32(r.NormFloat64())
+		}
+	}
+	w0 := make([]byte, 3*5*2)
+	whole, err := l.Merge(w0, BF16, F32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := l.Over(bytes.NewReader(w0), BF16, F32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for lo := range len(whole) + 1 {
+		for hi := lo; hi <= len(whole)+3; hi++ {
+			p := make([]byte, hi-lo)
+			n, err := s.ReadAt(p, int64(lo))
+			want := whole[lo:min(hi, len(whole))]
+			if n != len(want) || !bytes.Equal(p[:n], want) || (err == io.EOF) != (hi > len(whole)) || err != nil && err != io.EOF {
+				t.Fatalf("bytes %d to %d: %x %v, want %x", lo, hi, p[:n], err, want)
+			}
+		}
+	}
+	if _, err := s.ReadAt(w0, -1); err == nil {
+		t.Error("a negative offset is accepted")
+	}
+	// Rows longer than what is computed at a time.
+	long := &LowRank{A: tensor.New(1, 3*block+7), B: tensor.Of([]float32{1, 2}, 2, 1), Scale: 1}
+	for i := range long.A.Data {
+		long.A.Data[i] = float32(i)
+	}
+	got, err := long.Merge(make([]byte, 2*4*len(long.A.Data)), F32, F32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	values := make([]float32, 2*len(long.A.Data))
+	if err := F32.Decode(values, got); err != nil {
+		t.Fatal(err)
+	}
+	for i, v := range values {
+		if n := len(long.A.Data); v != float32((i/n+1)*(i%n)) {
+			t.Fatalf("element %d is %g", i, v)
+		}
+	}
+}
+
+// A merged model reads as a checkpoint does.
+func TestMergedSections(t *testing.T) {
+	base, want := openGolden(t, "base"), openGolden(t, "plain/merged.safetensors")
+	a, err := OpenAdapter(filepath.Join(golden, "plain"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	m, err := a.Over(base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(m.Names(), base.Names()) {
+		t.Errorf("names %q", m.Names())
+	}
+	for _, name := range m.Names() {
+		from := want
+		if _, ok := want.Info(name); !ok {
+			from = base
+		}
+		b, wanted, err := from.Raw(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, info, err := m.Section(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := io.ReadAll(r)
+		if err != nil || !bytes.Equal(got, b) || info.Name != name || info.DType != wanted.DType || info.Bytes != r.Size() {
+			t.Errorf("%s is %x %+v %v, want %x", name, got, info, err, b)
+		}
+		if i, ok := m.Info(name); !ok || i.Name != name || !slices.Equal(i.Shape, wanted.Shape) {
+			t.Errorf("%s: %+v", name, i)
+		}
+	}
+	if _, _, err := m.Section("x"); !errors.Is(err, ErrNoTensor) {
+		t.Error(err)
+	}
+	if _, ok := m.Info("x"); ok {
+		t.Error("x is described")
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"orrery/learn/tensor"
 )
@@ -19,6 +20,7 @@ import (
 // File is an open checkpoint: one safetensors file, or all the shards that an
 // index names, seen as one. It is safe for concurrent use.
 type File struct {
+	closed   atomic.Bool
 	name     string
 	index    string // path of the index, "" for a single file
 	shards   []*Shard
@@ -136,6 +138,8 @@ func (f *File) choose(fsys fs.FS) (string, error) {
 		return indexes[0], nil
 	case len(indexes) > 1:
 		return "", fail("name one of them", "the folder has several indexes, %s", strings.Join(indexes, ", "))
+	case slices.Contains(others, adapterWeightsFile):
+		return "", fail("give the base as well", "the folder holds an adapter, which is a difference from a base")
 	case len(others) > 0:
 		return "", fail("name the file itself", "neither model.safetensors nor an index is in the folder, only %s", strings.Join(others, ", "))
 	}
@@ -214,6 +218,7 @@ func (f *File) warn(format string, args ...any) {
 
 // Close closes the files. Tensors that were read stay valid, Bytes do not.
 func (f *File) Close() error {
+	f.closed.Store(true)
 	var errs []error
 	for _, s := range f.shards {
 		if s.close != nil {

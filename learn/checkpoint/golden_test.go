@@ -124,10 +124,11 @@ func TestGoldenAdapters(t *testing.T) {
 		if !slices.Equal(a.Targets(), want.Names()) || len(want.Names()) != c.targets || len(a.Warnings()) != 0 || a.Base() != "base" {
 			t.Errorf("%s: targets %q, want %q, warnings %q", c.folder, a.Targets(), want.Names(), a.Warnings())
 		}
-		entries, err := a.Entries(base)
+		merged, err := a.Over(base)
 		if err != nil {
 			t.Fatal(err)
 		}
+		entries := merged.Entries()
 		if len(entries) != len(base.Names()) {
 			t.Errorf("%s: %d tensors, want %d", c.folder, len(entries), len(base.Names()))
 		}

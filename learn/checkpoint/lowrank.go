@@ -29,34 +29,41 @@ func (l *LowRank) Shape() (rows, columns int) {
 	return l.B.Shape[0], l.A.Shape[1]
 }
 
-// rows calls f with each row of ΔW, in order. Products of float32 are exact in
-// float64; each element is their sum over r in order, then times Scale.
-func (l *LowRank) rows(f func(row []float64) error) error {
-	m, n := l.Shape()
-	r := l.A.Shape[0]
-	// The left factor's element (i, k) is left[i*rowStep+k*rankStep]; the right
-	// factor's row k is contiguous, which the inner loop wants.
-	left, rowStep, rankStep, right := l.B.Data, r, 1, l.A.Data
+// Over is the bytes of W0+ΔW as elements of type to, computed as they are read:
+// w0 has W0 as elements of type from. The sum is formed in float64 and rounded
+// once. PEFT rounds B·A and the sum each to the base's type, so that its merge
+// may differ in the last bit. A sum that the type can't hold is an error. The
+// result is safe for concurrent use if w0 is.
+func (l *LowRank) Over(w0 io.ReaderAt, from, to DType) (io.ReaderAt, error) {
+	if err := to.encodes(); err != nil {
+		return nil, err
+	}
+	if !from.Float() {
+		return nil, fmt.Errorf("%w: nothing can be added to %s", ErrUnsupported, from)
+	}
+	rows, columns := l.Shape()
+	s := &sum{w0: w0, from: from, to: to, rows: rows, columns: columns, rank: l.A.Shape[0], scale: l.Scale}
 	if l.Transposed {
-		left, rowStep, rankStep, right = l.A.Data, 1, m, flip(l.B)
+		s.left, s.rowStep, s.rankStep, s.right = l.A.Data, 1, rows, flip(l.B)
+	} else {
+		s.left, s.rowStep, s.rankStep, s.right = l.B.Data, s.rank, 1, l.A.Data
 	}
-	row := make([]float64, n)
-	for i := range m {
-		clear(row)
-		for k := range r {
-			b := float64(left[i*rowStep+k*rankStep])
-			for j, a := range right[k*n : (k+1)*n] {
-				row[j] += b * float64(a)
-			}
-		}
-		for j := range row {
-			row[j] *= l.Scale
-		}
-		if err := f(row); err != nil {
-			return err
-		}
+	return s, nil
+}
+
+// Merge is W0+ΔW in memory: see Over.
+func (l *LowRank) Merge(w0 []byte, from, to DType) ([]byte, error) {
+	s, err := l.Over(bytes.NewReader(w0), from, to)
+	if err != nil {
+		return nil, err
 	}
-	return nil
+	m, n := l.Shape()
+	if want := m * n * from.Size(); len(w0) != want {
+		return nil, fmt.Errorf("%d×%d elements of %s take %d bytes, %d are given", m, n, from, want, len(w0))
+	}
+	out := make([]byte, m*n*to.Size())
+	_, err = s.ReadAt(out, 0)
+	return out, err
 }
 
 // flip is the transpose of a matrix, row by row.
@@ -71,56 +78,76 @@ func flip(t *tensor.Tensor) []float32 {
 	return out
 }
 
-// MergeTo writes W0+ΔW as elements of type to, row by row. It reads W0 from w0
-// as elements of type from. The sum is formed in float64 and rounded once.
-// PEFT rounds B·A and the sum each to the base's type, so that its merge may
-// differ in the last bit. A sum that the type can't hold is an error.
-func (l *LowRank) MergeTo(w io.Writer, w0 io.Reader, from, to DType) error {
-	if err := to.encodes(); err != nil {
-		return err
-	}
-	if !from.Float() {
-		return fmt.Errorf("%w: nothing can be added to %s", ErrUnsupported, from)
-	}
-	_, n := l.Shape()
-	in := make([]byte, n*from.Size())
-	base := make([]float64, n)
-	out := make([]byte, 0, n*to.Size())
-	i := 0
-	return l.rows(func(row []float64) error {
-		if _, err := io.ReadFull(w0, in); err != nil {
-			if errors.Is(err, io.EOF) {
-				err = io.ErrUnexpectedEOF
-			}
-			return fmt.Errorf("row %d of the base: %w", i, err)
-		}
-		if err := from.Decode64(base, in); err != nil {
-			return err
-		}
-		for j, v := range row {
-			base[j] += v
-		}
-		b, bad, err := to.Encode64(out[:0], base)
-		if err == nil && bad >= 0 {
-			err = outOfRange(i*n+bad, base[bad], to)
-		}
-		if err != nil {
-			return err
-		}
-		i++
-		_, err = w.Write(b)
-		return err
-	})
+// sum is W0+ΔW, computed where it is read.
+type sum struct {
+	w0            io.ReaderAt
+	from, to      DType
+	rows, columns int
+	rank          int
+	scale         float64
+	// The left factor's element (i, k) is left[i*rowStep+k*rankStep]; row k of
+	// the right factor is contiguous, which the inner loop wants.
+	left              []float32
+	rowStep, rankStep int
+	right             []float32 // (rank, columns)
 }
 
-// Merge is MergeTo in memory.
-func (l *LowRank) Merge(w0 []byte, from, to DType) ([]byte, error) {
-	var b bytes.Buffer
-	m, n := l.Shape()
-	if want := m * n * from.Size(); len(w0) != want {
-		return nil, fmt.Errorf("%d×%d elements of %s take %d bytes, %d are given", m, n, from, want, len(w0))
+// block is how many elements of a row are computed at a time.
+const block = 512
+
+// ReadAt computes the elements that the bytes asked for belong to.
+func (s *sum) ReadAt(p []byte, off int64) (int, error) {
+	size := int64(s.to.Size())
+	all := int64(s.rows) * int64(s.columns)
+	if off < 0 {
+		return 0, fmt.Errorf("offset %d is negative", off)
 	}
-	b.Grow(m * n * to.Size())
-	err := l.MergeTo(&b, bytes.NewReader(w0), from, to)
-	return b.Bytes(), err
+	stored := make([]byte, block*s.from.Size())
+	coded := make([]byte, 0, block*size)
+	n := 0
+	for n < len(p) {
+		at := off + int64(n)
+		lo := at / size
+		if lo >= all {
+			return n, io.EOF
+		}
+		i, j := int(lo/int64(s.columns)), int(lo%int64(s.columns))
+		width := min(block, s.columns-j, int((at%size+int64(len(p)-n)+size-1)/size))
+		b, err := s.compute(coded[:0], stored[:width*s.from.Size()], i, j, width)
+		if err != nil {
+			return n, err
+		}
+		n += copy(p[n:], b[at%size:])
+	}
+	return n, nil
+}
+
+// compute appends width elements of row i from column j on. Products of float32
+// are exact in float64; their sum over the rank goes in order.
+func (s *sum) compute(dst, stored []byte, i, j, width int) ([]byte, error) {
+	first := int64(i)*int64(s.columns) + int64(j)
+	if k, err := s.w0.ReadAt(stored, first*int64(s.from.Size())); k < len(stored) {
+		if err == nil || errors.Is(err, io.EOF) {
+			err = io.ErrUnexpectedEOF
+		}
+		return nil, fmt.Errorf("row %d of the base: %w", i, err)
+	}
+	var base, delta [block]float64
+	if err := s.from.Decode64(base[:width], stored); err != nil {
+		return nil, err
+	}
+	for k := range s.rank {
+		b := float64(s.left[i*s.rowStep+k*s.rankStep])
+		for x, a := range s.right[k*s.columns+j:][:width] {
+			delta[x] += b * float64(a)
+		}
+	}
+	for x := range width {
+		base[x] += float64(s.scale * delta[x]) // rounded before it is added, on every machine
+	}
+	out, bad, err := s.to.Encode64(dst, base[:width])
+	if err == nil && bad >= 0 {
+		err = fmt.Errorf("element %d, %g, is beyond the range of %s: write BF16 or F32", first+int64(bad), base[bad], s.to)
+	}
+	return out, err
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"runtime"
 	"runtime/debug"
 	"unsafe"
@@ -71,6 +72,8 @@ func (f *File) Bytes(name string) ([]byte, Info, error) {
 	}
 	all, err := s.mapped()
 	switch {
+	case f.closed.Load():
+		return nil, e.Info, &Error{Op: "map", File: s.Source, Tensor: name, Offset: e.Offset, Err: os.ErrClosed}
 	case errors.Is(err, errors.ErrUnsupported):
 		return f.Raw(name)
 	case err != nil:

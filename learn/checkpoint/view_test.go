@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -136,6 +138,79 @@ func TestBytesFromEverywhere(t *testing.T) {
 	}
 }
 
+func TestNoBytesAfterClose(t *testing.T) {
+	f, err := Open(onDisk(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := f.Bytes("a"); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"a", "c"} { // one mapped before, one not
+		if _, _, err := f.Bytes(name); !errors.Is(err, os.ErrClosed) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, _, err := f.Raw("a"); !errors.Is(err, os.ErrClosed) {
+		t.Error(err)
+	}
+}
+
+// Twenty gigabytes, nearly all of them a hole in the file: its first and last
+// bytes are there, and next to nothing is allocated.
+func TestHugeFile(t *testing.T) {
+	if math.MaxInt == math.MaxInt32 {
+		t.Skip("a 32-bit system has no room to map it")
+	}
+	size := int64(20 << 30)
+	path := filepath.Join(t.TempDir(), "huge.safetensors")
+	head := build(fmt.Sprintf(`{"w":{"dtype":"U8","shape":[%d],"data_offsets":[0,%d]}}`, size, size), "")
+	if err := os.WriteFile(path, head, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	file, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	end := int64(len(head)) + size
+	if _, err := file.WriteAt([]byte{7}, end-1); err != nil {
+		t.Skip("no files of that size here, a file system with sparse files would do:", err)
+	}
+	got := allocated(func() {
+		f, err := Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		if _, err := f.shards[0].mapped(); err != nil {
+			t.Skip("this system doesn't map files, so that a view would be a copy:", err)
+		}
+		if err := f.View("w", func(b []byte, _ Info) error {
+			if b[0] != 0 || b[size-1] != 7 {
+				t.Error("other bytes")
+			}
+			return nil
+		}); err != nil {
+			t.Error(err)
+		}
+		r, _, err := f.Section("w")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var last [1]byte
+		if _, err := r.ReadAt(last[:], size-1); err != nil || last[0] != 7 {
+			t.Error(last, err)
+		}
+	})
+	if got > 64<<10 { // the folder's listing, the header, some structures
+		t.Errorf("%d bytes allocated", got)
+	}
+}
+
 // A file that is cut while its bytes are read gives an error that says where,
 // and the program goes on; so does one that was cut before it was mapped.
 func TestFileShrinksWhileMapped(t *testing.T) {
@@ -222,4 +297,54 @@ func (h hiding) Open(name string) (fs.File, error) {
 		return d, err
 	}
 	return struct{ fs.File }{f}, err
+}
+
+// BenchmarkRead counts the bytes of a cached file that are looked at, mapped and
+// read in pieces of 256 KiB.
+func BenchmarkRead(b *testing.B) {
+	const n = 64 << 20
+	path := filepath.Join(b.TempDir(), "m.safetensors")
+	if err := Write(path, []Entry{{Name: "w", DType: U8, Raw: make([]byte, n), Shape: []int{n}}}, nil); err != nil {
+		b.Fatal(err)
+	}
+	count := func(p []byte) int { return bytes.Count(p, []byte{1}) } // faster than memory
+	total := 0
+	for _, way := range []struct {
+		name string
+		read func(*File) error
+	}{
+		{"view", func(f *File) error {
+			return f.View("w", func(p []byte, _ Info) error { total += count(p); return nil })
+		}},
+		{"section", func(f *File) error {
+			r, _, err := f.Section("w")
+			buf := make([]byte, chunk)
+			for err == nil {
+				if _, err = io.ReadFull(r, buf); err == nil {
+					total += count(buf)
+				}
+			}
+			if err == io.EOF {
+				err = nil
+			}
+			return err
+		}},
+	} {
+		b.Run(way.name, func(b *testing.B) {
+			f, err := Open(path)
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer f.Close()
+			b.SetBytes(n)
+			for b.Loop() {
+				if err := way.read(f); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+	if total != 0 {
+		b.Error("the file was zero")
+	}
 }

@@ -70,21 +70,17 @@ func (e Entry) size() (int64, error) {
 // Entry is a tensor of f to write again, streamed when its turn comes; f must
 // be open until then.
 func (f *File) Entry(name string) (Entry, error) {
-	_, info, err := f.Section(name)
+	r, info, err := f.Section(name)
 	return Entry{Name: name, DType: info.DType, Shape: info.Shape, From: func(w io.Writer) error {
-		return f.copyTo(w, name)
+		return pour(w, io.NewSectionReader(r, 0, info.Bytes), info)
 	}}, err
 }
 
-// copyTo writes a tensor's bytes.
-func (f *File) copyTo(w io.Writer, name string) error {
-	r, info, err := f.Section(name)
-	if err != nil {
-		return err
-	}
+// pour writes a tensor's bytes from where they are stored.
+func pour(w io.Writer, r *io.SectionReader, info Info) error {
 	n, err := io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{r}, make([]byte, min(chunk, max(info.Bytes, 1))))
 	if err == nil && n < info.Bytes {
-		err = &Error{Op: "read", File: info.File, Tensor: name, Offset: info.Offset + n, Err: io.ErrUnexpectedEOF, Hint: "the file was cut after it was opened"}
+		err = &Error{Op: "read", File: info.File, Tensor: info.Name, Offset: info.Offset + n, Err: io.ErrUnexpectedEOF, Hint: "the file was cut after it was opened"}
 	}
 	return err
 }
@@ -274,7 +270,7 @@ func (e Entry) writeTo(w io.Writer) error {
 		part := e.Tensor.Data[lo:min(lo+step, len(e.Tensor.Data))]
 		b, bad, err := d.Encode(buf[:0], part)
 		if err == nil && bad >= 0 {
-			err = outOfRange(lo+bad, float64(part[bad]), d)
+			err = fmt.Errorf("element %d, %g, is beyond the range of %s: write BF16 or F32", lo+bad, part[bad], d)
 		}
 		if err != nil {
 			return err
@@ -284,8 +280,4 @@ func (e Entry) writeTo(w io.Writer) error {
 		}
 	}
 	return nil
-}
-
-func outOfRange(i int, v float64, d DType) error {
-	return fmt.Errorf("element %d, %g, is beyond the range of %s: write BF16 or F32", i, v, d)
 }
