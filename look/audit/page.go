@@ -213,17 +213,17 @@ func (r *Result) totalsTable() report.Block {
 // missing stands for what was not measured.
 const missing = "–"
 
-func val(p *float64) float64 {
+func orNaN(p *float64) float64 {
 	if p == nil {
 		return math.NaN()
 	}
 	return *p
 }
 
-func vals(ps []*float64) []float64 {
+func orNaNs(ps []*float64) []float64 {
 	out := make([]float64, len(ps))
 	for i, p := range ps {
-		out[i] = val(p)
+		out[i] = orNaN(p)
 	}
 	return out
 }

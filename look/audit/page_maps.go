@@ -15,14 +15,15 @@ func nss(m Matrix) float64 {
 	if m.Spectrum == nil {
 		return math.NaN()
 	}
-	return val(m.Spectrum.NSSUpper())
+	return orNaN(m.Spectrum.NSSUpper())
 }
 
 func angle(m Matrix) float64 {
 	if m.Spectrum == nil {
 		return math.NaN()
 	}
-	return val(m.Spectrum.MaxAngle())
+	_, hi := m.Spectrum.MaxAngle()
+	return orNaN(hi)
 }
 
 // cell is a place of a layer × kind map.
@@ -116,8 +117,8 @@ func (run *Run) mapBlocks() []report.Block {
 		if len(t.Shape) < 2 || !t.Float {
 			continue
 		}
-		sparsity.add(t.Layer, t.Kind, val(t.Sparsity))
-		rel.add(t.Layer, t.Kind, val(t.Rel))
+		sparsity.add(t.Layer, t.Kind, orNaN(t.Sparsity))
+		rel.add(t.Layer, t.Kind, orNaN(t.Rel))
 		if t.Layer == nil {
 			m := Matrix{Spectrum: t.Spectrum}
 			outside.Rows = append(outside.Rows, []string{t.Name, dims(t.Shape), percent(t.Sparsity), short3(t.Rel), short3(num(nss(m))), short3(num(angle(m)))})

@@ -62,7 +62,7 @@ func kindOverlaps(have []Matrix, alpha float64, what string, of func(*Masks) *Ov
 	kinds := order.sorted()
 	observed, null := make([]float64, len(kinds)), make([]float64, len(kinds))
 	for i, k := range kinds {
-		observed[i], null[i] = val(stats(by[k].observed).Mean), val(stats(by[k].null).Mean)
+		observed[i], null[i] = orNaN(stats(by[k].observed).Mean), orNaN(stats(by[k].null).Mean)
 	}
 	return report.BarChart{Title: "Overlap with " + what, Y: report.Axis{Label: "share of changed entries", Percent: true}, Categories: kinds,
 		Series: []report.Group{{Name: "observed", Values: observed}, {Name: "null, precision alone", Values: null}},

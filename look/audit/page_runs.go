@@ -20,7 +20,7 @@ func (c *Consensus) blocks() []report.Block {
 	heat := func(title string, m [][]*float64) report.Block {
 		h := report.HeatMap{Title: title, Rows: names, Columns: names, Text: true, Colour: report.Axis{Min: 0, Max: 1}}
 		for _, row := range m {
-			h.Values = append(h.Values, vals(row))
+			h.Values = append(h.Values, orNaNs(row))
 		}
 		return h
 	}
@@ -48,7 +48,7 @@ const mostMaps = 14
 // mapBlocks draw the consensus of the tensors whose runs agree most beyond precision alone.
 func (c *Consensus) mapBlocks() []report.Block {
 	beyond := newLayerMap()
-	excess := func(t ConsensusTensor) float64 { return val(t.Mean) - val(t.MeanPrecision) }
+	excess := func(t ConsensusTensor) float64 { return orNaN(t.Mean) - orNaN(t.MeanPrecision) }
 	var have []int
 	for i, t := range c.Tensors {
 		beyond.add(t.Layer, t.Kind, excess(t))
@@ -97,7 +97,7 @@ func (s *Series) blocks() []report.Block {
 	line := func(name string, f func(Step) *float64) report.Series {
 		out := report.Series{Name: name, X: x, Draw: report.LinePoints}
 		for _, st := range s.Steps {
-			out.Y, out.Labels = append(out.Y, val(f(st))), append(out.Labels, short(st.Tuned))
+			out.Y, out.Labels = append(out.Y, orNaN(f(st))), append(out.Labels, short(st.Tuned))
 		}
 		return out
 	}
@@ -147,7 +147,7 @@ func (s *Series) kinds() (report.Table, bool) {
 				var at []float64
 				for _, t := range by[kind] {
 					if v := f(t); i < len(v) {
-						at = append(at, val(v[i]))
+						at = append(at, orNaN(v[i]))
 					}
 				}
 				curve[i] = median(at)
@@ -182,8 +182,8 @@ func (s *Series) slider() []report.Block {
 		sparse[i], shift[i] = newLayerMap(), newLayerMap()
 		for _, t := range s.Tensors {
 			if j := at(i); j < len(t.Sparsity) && j < len(t.NSS) {
-				sparse[i].add(t.Layer, t.Kind, val(t.Sparsity[j]))
-				shift[i].add(t.Layer, t.Kind, val(t.NSS[j]))
+				sparse[i].add(t.Layer, t.Kind, orNaN(t.Sparsity[j]))
+				shift[i].add(t.Layer, t.Kind, orNaN(t.NSS[j]))
 			}
 		}
 		lo, hi := shift[i].limits()

@@ -241,7 +241,7 @@ func (m Matrix) angles() report.Block {
 		return n
 	}
 	p := report.Plot{Title: "Principal angles", X: report.Axis{Label: "angle, from the largest"}, Y: report.Axis{Label: "degrees"}}
-	e, log := val(s.AngleError), true
+	e, log := orNaN(s.AngleError), true
 	side := func(name string, angles []float64, bounds []*float64) {
 		y := resolved(angles, bounds)
 		line := report.Series{Name: name, X: ordinals(len(y)), Y: y, Draw: report.LinePoints}

@@ -31,10 +31,14 @@ func (run *Run) theoryBlocks() []report.Block {
 		}
 		for _, q := range m.Spectrum.Inequalities {
 			total++
-			t := by[q.Name]
+			name := q.Name
+			if q.Says != "" {
+				name += ": " + q.Says
+			}
+			t := by[name]
 			if t == nil {
 				t = &tally{tight: -1}
-				by[q.Name], names = t, append(names, q.Name)
+				by[name], names = t, append(names, name)
 			}
 			verdict := "conditions not met"
 			switch {
@@ -129,7 +133,7 @@ func (c *Consensus) besidePublished() [][]string {
 		if c != nil {
 			for _, t := range c.Tensors {
 				if t.Kind == p[0] {
-					jaccard, random = append(jaccard, val(t.Mean)), append(random, val(t.MeanBaseline))
+					jaccard, random = append(jaccard, orNaN(t.Mean)), append(random, orNaN(t.MeanBaseline))
 				}
 			}
 		}
@@ -192,7 +196,7 @@ func angleText(angles []float64, bounds []*float64) string {
 	}
 	text := short3(maxAngle(angles, bounds))
 	for i, a := range angles {
-		if (i >= len(bounds) || bounds[i] == nil) && a >= val(maxAngle(angles, bounds)) {
+		if (i >= len(bounds) || bounds[i] == nil) && a >= orNaN(maxAngle(angles, bounds)) {
 			return text
 		}
 	}

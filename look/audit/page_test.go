@@ -13,7 +13,7 @@ import (
 
 var update = flag.Bool("update", false, "write the golden page anew")
 
-func ptr[T any](v T) *T { return &v }
+func some[T any](v T) *T { return &v }
 
 // fake is a made-up audit of so many layers, with every field; a smooth function of
 // place stands for each number, so that a figure's shape can be judged by eye.
@@ -27,17 +27,17 @@ func fake(layers int, kinds []string) *Result {
 			}
 		}
 		r.Tensors = append(r.Tensors, Tensor{Name: "lm_head.weight", Kind: "lm_head", Shape: []int{512, 64}, DTypes: []string{"BF16", "BF16"}, N: 32768, Float: true,
-			Changed: ptr[int64](100), Sparsity: ptr(0.997), SparseAbs: ptr(0.998), Rel: ptr(1e-4), Notes: []string{"no spectrum: larger than --max-memory allows"}})
+			Changed: some[int64](100), Sparsity: some(0.997), SparseAbs: some(0.998), Rel: some(1e-4), Notes: []string{"no spectrum: larger than --max-memory allows"}})
 		r.Pairing.Matched = len(r.Tensors)
-		r.Totals = Totals{Tensors: len(r.Tensors), N: int64(len(r.Tensors)) * 4096, ComparedShare: ptr(0.9987), SparsityBF16: ptr(0.712), SparsityAbs: ptr(0.64), SparsityExact: ptr(0.5), Rel: ptr(3.2e-4), MaxAbs: ptr(0.0012),
-			Matrices: layers * len(kinds), NSS: Stats{9, ptr(2e-5), ptr(2.1e-5), ptr(4e-4)}, AngleU: Stats{9, ptr(0.1), ptr(0.21), ptr(1.4)}, AngleV: Stats{9, ptr(0.1), ptr(0.2), ptr(1.3)}, SRank: Stats{9, ptr(20.0), ptr(21.0), ptr(44.0)},
-			URank: Stats{9, ptr(0.99), ptr(0.995), ptr(1.0)}, EnergyIn: Stats{9, ptr(0.01), ptr(0.011), ptr(0.02)},
-			Masks: &MaskTotals{K: 64, Alpha: 0.5, Matrices: 9, Princ: OverlapMean{ptr(0.29), ptr(0.5), ptr(0.28), ptr(0.01), ptr(0.0)}, Low: OverlapMean{ptr(0.71), ptr(0.5), ptr(0.7), ptr(0.01), ptr(1.0)}},
-			Delta: DeltaTotals{Predicted: 51_000_000, Bound: ptr(48e6), Dense: 3_100_000_000}}
+		r.Totals = Totals{Tensors: len(r.Tensors), N: int64(len(r.Tensors)) * 4096, ComparedShare: some(0.9987), SparsityBF16: some(0.712), SparsityAbs: some(0.64), SparsityExact: some(0.5), Rel: some(3.2e-4), MaxAbs: some(0.0012),
+			Matrices: layers * len(kinds), NSS: Stats{9, some(2e-5), some(2.1e-5), some(4e-4)}, AngleU: Stats{9, some(0.1), some(0.21), some(1.4)}, AngleV: Stats{9, some(0.1), some(0.2), some(1.3)}, SRank: Stats{9, some(20.0), some(21.0), some(44.0)},
+			URank: Stats{9, some(0.99), some(0.995), some(1.0)}, EnergyIn: Stats{9, some(0.01), some(0.011), some(0.02)},
+			Masks: &MaskTotals{K: 64, Alpha: 0.5, Matrices: 9, Princ: OverlapMean{some(0.29), some(0.5), some(0.28), some(0.01), some(0.0)}, Low: OverlapMean{some(0.71), some(0.5), some(0.7), some(0.01), some(1.0)}},
+			Delta: DeltaTotals{Predicted: 51_000_000, Bound: some(48e6), Dense: 3_100_000_000}}
 		return r
 	}
 	r := &Result{Version: Version, Tool: "orrery test", Args: []string{"models/base", "models/rl run", "--html", "out.html"}, Run: run("models/rl run", 1),
-		Inputs: []Input{{Path: "models/base", Kind: "checkpoint", Params: 1_540_000_000, Tensors: 338, Files: []InputFile{{Name: "model.safetensors", Bytes: 3_100_000_000, SHA256: ptr(strings.Repeat("ab", 32))}}},
+		Inputs: []Input{{Path: "models/base", Kind: "checkpoint", Params: 1_540_000_000, Tensors: 338, Files: []InputFile{{Name: "model.safetensors", Bytes: 3_100_000_000, SHA256: some(strings.Repeat("ab", 32))}}},
 			{Path: "models/rl run", Kind: "checkpoint", Params: 1_540_000_000, Tensors: 337, Files: []InputFile{{Name: "model.safetensors", Bytes: 3_100_000_000}}}}}
 	r.Pairing.Missing = []Single{{"model.extra.bias", "BF16", []int{64}, 64}}
 	r.Pairing.Tied = []Tied{{"lm_head.weight", "model.embed_tokens.weight", "equal bytes"}}
@@ -48,9 +48,9 @@ func fake(layers int, kinds []string) *Result {
 
 func fakeTensor(l, k int, kind string, strength float64) Tensor {
 	x := float64(l)/3 + float64(k)
-	wave := func(lo, hi, phase float64) *float64 { return ptr(lo + (hi-lo)*(1+math.Sin(x+phase))/2) }
+	wave := func(lo, hi, phase float64) *float64 { return some(lo + (hi-lo)*(1+math.Sin(x+phase))/2) }
 	t := Tensor{Name: fmt.Sprintf("model.layers.%d.%s.weight", l, kind), Layer: &l, Kind: kind, Shape: []int{64, 48}, DTypes: []string{"BF16", "BF16"}, N: 3072, Float: true,
-		Changed: ptr[int64](900), Sparsity: wave(0.6, 0.8, 0), SparseAbs: wave(0.5, 0.7, 0), Exact: wave(0.4, 0.6, 0), Raw: ptr[int64](905), FroBase: ptr(10.0), Fro: ptr(0.003), Rel: ptr(strength * 3e-4 * math.Exp(math.Sin(x))), MaxAbs: ptr(0.001),
+		Changed: some[int64](900), Sparsity: wave(0.6, 0.8, 0), SparseAbs: wave(0.5, 0.7, 0), Exact: wave(0.4, 0.6, 0), Raw: some[int64](905), FroBase: some(10.0), Fro: some(0.003), Rel: some(strength * 3e-4 * math.Exp(math.Sin(x))), MaxAbs: some(0.001),
 		Profile: &Profile{HeadRows: 16}, Delta: &Delta{Encoding: encodings[1+(l+k)%2], Predicted: int64(2000 + 100*k)}}
 	for i := range 64 {
 		t.Profile.Rows = append(t.Profile.Rows, 0.3+0.2*math.Sin(float64(i)/5+x))
@@ -59,10 +59,10 @@ func fakeTensor(l, k int, kind string, strength float64) Tensor {
 		t.Profile.Cols = append(t.Profile.Cols, 0.3+0.1*math.Cos(float64(i)/3+x))
 	}
 	null := *wave(0.25, 0.32, 1)
-	t.Masks = &Masks{K: 8, Alpha: 0.5, Princ: &Overlap{ptr(null + 0.02*math.Sin(5*x)), ptr(0.5), ptr(null), ptr(0.02 * math.Sin(5*x))}, Low: &Overlap{wave(0.68, 0.74, 2), ptr(0.5), wave(0.67, 0.73, 2), ptr(0.01)}}
-	s := &Spectrum{Mode: "top", K: 8, NSSInterval: &[2]float64{strength * 1e-5 * math.Exp(2*math.Sin(x)), strength * 2e-5 * math.Exp(2*math.Sin(x))}, AngleError: ptr(1e-3), SRank: ptr(20.0), EnergyIn: ptr(0.011), EnergyOut: ptr(0.8),
+	t.Masks = &Masks{K: 8, Alpha: 0.5, Princ: &Overlap{some(null + 0.02*math.Sin(5*x)), some(0.5), some(null), some(0.02 * math.Sin(5*x))}, Low: &Overlap{wave(0.68, 0.74, 2), some(0.5), wave(0.67, 0.73, 2), some(0.01)}}
+	s := &Spectrum{Mode: "top", K: 8, NSSInterval: &[2]float64{strength * 1e-5 * math.Exp(2*math.Sin(x)), strength * 2e-5 * math.Exp(2*math.Sin(x))}, AngleError: some(1e-3), SRank: some(20.0), EnergyIn: some(0.011), EnergyOut: some(0.8),
 		Certificate:  &Certificates{Base: Certificate{Separated: true}},
-		Inequalities: []Inequality{{"Weyl: max |Δσ| ≤ ‖ΔW‖₂", ptr(0.0012), ptr(0.003), ptr(true)}, {"Wedin: sin Θ ≤ ‖ΔW‖₂/(gap−‖ΔW‖₂)", ptr(0.01), nil, nil}}}
+		Inequalities: []Inequality{{"weyl", "max |Δσ| ≤ ‖ΔW‖₂", some(0.0012), some(0.003), some(true)}, {"wedin", "sin Θ ≤ ‖ΔW‖₂/(gap−‖ΔW‖₂)", some(0.01), nil, nil}}}
 	for i := range 8 {
 		sigma := 5 * math.Exp(-float64(i)/3)
 		s.Sigma0, s.Sigma1 = append(s.Sigma0, sigma), append(s.Sigma1, sigma*(1+1e-4*math.Sin(float64(i))))
@@ -70,7 +70,7 @@ func fakeTensor(l, k int, kind string, strength float64) Tensor {
 		s.AnglesU, s.AnglesV = append(s.AnglesU, a), append(s.AnglesV, a*0.8)
 		var limit *float64
 		if a < 1e-2 {
-			limit = ptr(1e-2)
+			limit = some(1e-2)
 		}
 		s.AnglesUBound, s.AnglesVBound = append(s.AnglesUBound, limit), append(s.AnglesVBound, limit)
 	}
@@ -81,16 +81,16 @@ func fakeTensor(l, k int, kind string, strength float64) Tensor {
 func fakeConsensus(tensors []Tensor) *Consensus {
 	square := func(d, off float64) (m [][]*float64) {
 		for i := range 3 {
-			m = append(m, []*float64{ptr(off), ptr(off), ptr(off)})
-			m[i][i] = ptr(d)
+			m = append(m, []*float64{some(off), some(off), some(off)})
+			m[i][i] = some(d)
 		}
 		return m
 	}
-	pair := Pairwise{square(1, 0.58), square(1, 0.43), square(1, 0.5), ptr(0.58), ptr(0.43), ptr(0.5)}
+	pair := Pairwise{square(1, 0.58), square(1, 0.43), square(1, 0.5), some(0.58), some(0.43), some(0.5)}
 	c := &Consensus{Runs: []string{"models/rl run", "models/sft", "models/other"}, Pairwise: pair, Histogram: []int64{900, 60, 30, 10}}
 	for i, t := range tensors[:min(len(tensors), 40)] {
 		ct := ConsensusTensor{Name: t.Name, Layer: t.Layer, Kind: t.Kind, Pairwise: pair, Rows: []float64{0.1, 0.2, 0.3}, Cols: []float64{0.3, 0.1}}
-		ct.Mean = ptr(0.5 + 0.1*math.Sin(float64(i)))
+		ct.Mean = some(0.5 + 0.1*math.Sin(float64(i)))
 		for r := range MapCells {
 			row := make([]float64, MapCells)
 			for k := range row {
@@ -113,9 +113,9 @@ func fakeSeries(steps int, tensors []Tensor) *Series {
 	}
 	for i := range steps {
 		t := float64(i+1) / float64(steps)
-		st := Step{Tuned: fmt.Sprintf("run/step-%d", (i+1)*100), Base: Totals{SparsityBF16: ptr(1 - 0.3*math.Sqrt(t)), Rel: ptr(4e-4 * t), NSS: Stats{1, ptr(2e-5 * t), ptr(2e-5 * t), ptr(1e-4)}}, Similarity: ptr(t)}
+		st := Step{Tuned: fmt.Sprintf("run/step-%d", (i+1)*100), Base: Totals{SparsityBF16: some(1 - 0.3*math.Sqrt(t)), Rel: some(4e-4 * t), NSS: Stats{1, some(2e-5 * t), some(2e-5 * t), some(1e-4)}}, Similarity: some(t)}
 		if i > 0 {
-			st.Previous = &Totals{SparsityBF16: ptr(0.95), Rel: ptr(5e-5)}
+			st.Previous = &Totals{SparsityBF16: some(0.95), Rel: some(5e-5)}
 		}
 		s.Steps = append(s.Steps, st)
 	}
@@ -168,7 +168,7 @@ func TestPageHasItsParts(t *testing.T) {
 	page := pageOf(t, r)
 	for _, want := range []string{"problems of pairing", "model.extra.bias", "resembles published RL pairs", "explained by precision alone", "Unchanged weights by layer", "unchanged to 1e-5",
 		"NSS, the shift", "Largest principal angle", "Relative update", "Singular values", "Principal angles", "null, precision alone", "White lines", "Jaccard, observed", "Consensus",
-		"checkpoint", "Directions already there", "Predicted bytes by layer", "51 MB", "3.1 GB", "Weyl", "conditions not met", "Published pairs, for orientation", "DeepScaleR", "this pair",
+		"checkpoint", "Directions already there", "Predicted bytes by layer", "51 MB", "3.1 GB", "weyl: max |Δσ|", "conditions not met", "Published pairs, for orientation", "DeepScaleR", "this pair",
 		"orrery audit models/base &#39;models/rl run&#39; --html out.html", strings.Repeat("ab", 32), "larger than --max-memory allows"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page does not say %q", want)
@@ -228,15 +228,15 @@ func TestPageOfOddResults(t *testing.T) {
 // figures do not grow with their number.
 func TestHundredThousandTensors(t *testing.T) {
 	r := fake(100, block[4:6])
-	some := r.Tensors[:200]
+	few := r.Tensors[:200]
 	r.Tensors, r.Others, r.Consensus = nil, nil, nil
 	for e := range 500 {
-		for _, x := range some { // shares the spectra, which would fill a gigabyte
+		for _, x := range few { // shares the spectra, which would fill a gigabyte
 			x.Name = strings.Replace(x.Name, "weight", fmt.Sprintf("experts.%d.weight", e), 1)
 			r.Tensors = append(r.Tensors, x)
 		}
 	}
-	page := pageOf(t, r) // quadratic work in any figure would take hours
+	page := pageOf(t, r)                                      // quadratic work in any figure would take hours
 	if most := len(r.Tensors)*300 + 8<<20; len(page) > most { // 300 bytes a row, 8 MiB of figures and listed inequalities
 		t.Errorf("the page has %d bytes, want at most %d", len(page), most)
 	}
