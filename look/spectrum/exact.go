@@ -115,12 +115,20 @@ func tridiagonalise(g dense) (t tridiagonal, with string, err error) {
 		}
 		return t, lib.name, nil
 	}
+	reduceHere(&t)
+	return t, "gonum", nil
+}
+
+// reduceHere is library.reduce by gonum, whose rows are rows: the reflectors
+// are transposed into Fortran's place.
+func reduceHere(t *tridiagonal) {
+	g := t.reflectors
+	n := g.rows
 	work := make([]float64, 1)
 	gonum.Dsytrd(blas.Upper, n, g.data, n, t.d, t.e, t.tau, work, -1)
 	work = make([]float64, int(work[0]))
 	gonum.Dsytrd(blas.Upper, n, g.data, n, t.d, t.e, t.tau, work, len(work))
 	transposeInPlace(g)
-	return t, "gonum", nil
 }
 
 func newTridiagonal(g dense) tridiagonal {
