@@ -627,7 +627,47 @@ func fromBF16AVX2(n int, dst *float32, src *uint16)
 //go:noescape
 func gemm64AVX512(t *tile64)
 
+// widenAVX512 is exact.
+//
+//go:noescape
+func widenAVX512(n int, dst *float64, src *float32)
+
+// widenSubAVX512 is a − b.
+//
+//go:noescape
+func widenSubAVX512(n int, dst *float64, a, b *float32)
+
+// dot64AVX512 adds x·y to sixteen lanes.
+//
+//go:noescape
+func dot64AVX512(n int, lanes *float64, x *float32, y *float64)
+
+// axpy64AVX512 adds s·x to y.
+//
+//go:noescape
+func axpy64AVX512(n int, y *float64, s float64, x *float32)
+
 // gemm64AVX2 adds the product of two packed float64 panels to a tile.
 //
 //go:noescape
 func gemm64AVX2(t *tile64)
+
+// widenAVX2 is exact.
+//
+//go:noescape
+func widenAVX2(n int, dst *float64, src *float32)
+
+// widenSubAVX2 is a − b.
+//
+//go:noescape
+func widenSubAVX2(n int, dst *float64, a, b *float32)
+
+// dot64AVX2 adds x·y to sixteen lanes.
+//
+//go:noescape
+func dot64AVX2(n int, lanes *float64, x *float32, y *float64)
+
+// axpy64AVX2 adds s·x to y.
+//
+//go:noescape
+func axpy64AVX2(n int, y *float64, s float64, x *float32)

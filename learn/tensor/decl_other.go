@@ -270,4 +270,20 @@ func fromBF16AVX2(n int, dst *float32, src *uint16) { panic("tensor: unreachable
 
 func gemm64AVX512(t *tile64) { panic("tensor: unreachable") }
 
+func widenAVX512(n int, dst *float64, src *float32) { panic("tensor: unreachable") }
+
+func widenSubAVX512(n int, dst *float64, a, b *float32) { panic("tensor: unreachable") }
+
+func dot64AVX512(n int, lanes *float64, x *float32, y *float64) { panic("tensor: unreachable") }
+
+func axpy64AVX512(n int, y *float64, s float64, x *float32) { panic("tensor: unreachable") }
+
 func gemm64AVX2(t *tile64) { panic("tensor: unreachable") }
+
+func widenAVX2(n int, dst *float64, src *float32) { panic("tensor: unreachable") }
+
+func widenSubAVX2(n int, dst *float64, a, b *float32) { panic("tensor: unreachable") }
+
+func dot64AVX2(n int, lanes *float64, x *float32, y *float64) { panic("tensor: unreachable") }
+
+func axpy64AVX2(n int, y *float64, s float64, x *float32) { panic("tensor: unreachable") }

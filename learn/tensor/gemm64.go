@@ -34,7 +34,7 @@ const (
 	depth64 = 256  // k of one packed block: a panel of a stays in the first-level cache
 	strip64 = 8    // panels of a that a goroutine packs together
 	cols64  = 1024 // columns of b packed together: 2 MiB
-	turn64  = 16   // k packed in turn for the panels of a strip, so that lines of a are read once
+	turn64  = 32   // k packed in turn for the panels of a strip where they share lines of a
 )
 
 // pack64 is the buffers of one packed strip.
@@ -86,9 +86,13 @@ func (s *pack64) strip(c Mat64, a Operand, b []float64, i0, rows, j0, cols, k0, 
 	depth := k1 - k0
 	panels := (rows + mr - 1) / mr
 	s.wide = grow64(s.wide, panels*mr*depth)
-	for k := k0; k < k1; k += turn64 {
+	turn := depth
+	if a.sideways() {
+		turn = turn64
+	}
+	for k := k0; k < k1; k += turn {
 		for p := range panels {
-			s.panel(s.wide[(p*depth+k-k0)*mr:], a, i0+p*mr, mr, k, min(k+turn64, k1))
+			s.panel(s.wide[(p*depth+k-k0)*mr:], a, i0+p*mr, mr, k, min(k+turn, k1))
 		}
 	}
 	t := tile64{k: depth}
@@ -157,22 +161,6 @@ func packWide(dst []float64, m Mat64, i0, have, width, k0, k1 int) {
 		for k, v := range row {
 			dst[k*width+i] = v
 		}
-	}
-}
-
-// widen writes src as float64, exactly.
-func widen(dst []float64, src []float32) {
-	src = src[:len(dst)]
-	for i, v := range src {
-		dst[i] = float64(v)
-	}
-}
-
-// widenSub writes a − b in float64.
-func widenSub(dst []float64, a, b []float32) {
-	a, b = a[:len(dst)], b[:len(dst)]
-	for i, v := range a {
-		dst[i] = float64(v) - float64(b[i])
 	}
 }
 

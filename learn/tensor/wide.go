@@ -76,6 +76,14 @@ func (o Operand) Shape() (rows, cols int) {
 	return o.narrow.Rows, o.narrow.Cols
 }
 
+// sideways tells whether neighbouring rows lie side by side in memory.
+func (o Operand) sideways() bool {
+	if o.kind == kindWide {
+		return o.wide.Trans
+	}
+	return o.narrow.Trans
+}
+
 func (o Operand) at(i, j int) float64 {
 	switch o.kind {
 	case kindWide:

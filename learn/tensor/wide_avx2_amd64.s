@@ -82,3 +82,139 @@ done2:
 	ADDQ    AX, CX
 	VZEROUPPER
 	RET
+
+// func widenAVX2(n int, dst *float64, src *float32)
+// Requires: AVX
+TEXT ·widenAVX2(SB), NOSPLIT, $0-24
+	MOVQ n+0(FP), AX
+	MOVQ dst+8(FP), CX
+	MOVQ src+16(FP), DX
+	SUBQ $0x10, AX
+	JL   end4
+
+loop3:
+	VCVTPS2PD (DX), Y0
+	VMOVUPD   Y0, (CX)
+	VCVTPS2PD 16(DX), Y0
+	VMOVUPD   Y0, 32(CX)
+	VCVTPS2PD 32(DX), Y0
+	VMOVUPD   Y0, 64(CX)
+	VCVTPS2PD 48(DX), Y0
+	VMOVUPD   Y0, 96(CX)
+	ADDQ      $0x80, CX
+	ADDQ      $0x40, DX
+	SUBQ      $0x10, AX
+	JGE       loop3
+
+end4:
+	VZEROUPPER
+	RET
+
+// func widenSubAVX2(n int, dst *float64, a *float32, b *float32)
+// Requires: AVX
+TEXT ·widenSubAVX2(SB), NOSPLIT, $0-32
+	MOVQ n+0(FP), AX
+	MOVQ dst+8(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ b+24(FP), BX
+	SUBQ $0x10, AX
+	JL   end6
+
+loop5:
+	VCVTPS2PD (DX), Y0
+	VCVTPS2PD (BX), Y1
+	VSUBPD    Y1, Y0, Y0
+	VMOVUPD   Y0, (CX)
+	VCVTPS2PD 16(DX), Y0
+	VCVTPS2PD 16(BX), Y1
+	VSUBPD    Y1, Y0, Y0
+	VMOVUPD   Y0, 32(CX)
+	VCVTPS2PD 32(DX), Y0
+	VCVTPS2PD 32(BX), Y1
+	VSUBPD    Y1, Y0, Y0
+	VMOVUPD   Y0, 64(CX)
+	VCVTPS2PD 48(DX), Y0
+	VCVTPS2PD 48(BX), Y1
+	VSUBPD    Y1, Y0, Y0
+	VMOVUPD   Y0, 96(CX)
+	ADDQ      $0x80, CX
+	ADDQ      $0x40, DX
+	ADDQ      $0x40, BX
+	SUBQ      $0x10, AX
+	JGE       loop5
+
+end6:
+	VZEROUPPER
+	RET
+
+// func dot64AVX2(n int, lanes *float64, x *float32, y *float64)
+// Requires: AVX, FMA3
+TEXT ·dot64AVX2(SB), NOSPLIT, $0-32
+	MOVQ    n+0(FP), AX
+	MOVQ    lanes+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    y+24(FP), BX
+	VMOVUPD (CX), Y0
+	VMOVUPD 32(CX), Y1
+	VMOVUPD 64(CX), Y2
+	VMOVUPD 96(CX), Y3
+	SUBQ    $0x10, AX
+	JL      end8
+
+loop7:
+	VCVTPS2PD   (DX), Y4
+	VFMADD231PD (BX), Y4, Y0
+	VCVTPS2PD   16(DX), Y4
+	VFMADD231PD 32(BX), Y4, Y1
+	VCVTPS2PD   32(DX), Y4
+	VFMADD231PD 64(BX), Y4, Y2
+	VCVTPS2PD   48(DX), Y4
+	VFMADD231PD 96(BX), Y4, Y3
+	ADDQ        $0x40, DX
+	ADDQ        $0x80, BX
+	SUBQ        $0x10, AX
+	JGE         loop7
+
+end8:
+	VMOVUPD Y0, (CX)
+	VMOVUPD Y1, 32(CX)
+	VMOVUPD Y2, 64(CX)
+	VMOVUPD Y3, 96(CX)
+	VZEROUPPER
+	RET
+
+// func axpy64AVX2(n int, y *float64, s float64, x *float32)
+// Requires: AVX, FMA3
+TEXT ·axpy64AVX2(SB), NOSPLIT, $0-32
+	MOVQ         n+0(FP), AX
+	MOVQ         y+8(FP), CX
+	MOVQ         x+24(FP), DX
+	VBROADCASTSD s+16(FP), Y0
+	SUBQ         $0x10, AX
+	JL           end10
+
+loop9:
+	VMOVUPD     (CX), Y1
+	VCVTPS2PD   (DX), Y2
+	VFMADD231PD Y2, Y0, Y1
+	VMOVUPD     Y1, (CX)
+	VMOVUPD     32(CX), Y1
+	VCVTPS2PD   16(DX), Y2
+	VFMADD231PD Y2, Y0, Y1
+	VMOVUPD     Y1, 32(CX)
+	VMOVUPD     64(CX), Y1
+	VCVTPS2PD   32(DX), Y2
+	VFMADD231PD Y2, Y0, Y1
+	VMOVUPD     Y1, 64(CX)
+	VMOVUPD     96(CX), Y1
+	VCVTPS2PD   48(DX), Y2
+	VFMADD231PD Y2, Y0, Y1
+	VMOVUPD     Y1, 96(CX)
+	ADDQ        $0x80, CX
+	ADDQ        $0x40, DX
+	SUBQ        $0x10, AX
+	JGE         loop9
+
+end10:
+	VZEROUPPER
+	RET

@@ -136,3 +136,111 @@ done2:
 	ADDQ    AX, CX
 	VZEROUPPER
 	RET
+
+// func widenAVX512(n int, dst *float64, src *float32)
+// Requires: AVX, AVX512F
+TEXT ·widenAVX512(SB), NOSPLIT, $0-24
+	MOVQ n+0(FP), AX
+	MOVQ dst+8(FP), CX
+	MOVQ src+16(FP), DX
+	SUBQ $0x10, AX
+	JL   end4
+
+loop3:
+	VCVTPS2PD (DX), Z0
+	VMOVUPD   Z0, (CX)
+	VCVTPS2PD 32(DX), Z0
+	VMOVUPD   Z0, 64(CX)
+	ADDQ      $0x80, CX
+	ADDQ      $0x40, DX
+	SUBQ      $0x10, AX
+	JGE       loop3
+
+end4:
+	VZEROUPPER
+	RET
+
+// func widenSubAVX512(n int, dst *float64, a *float32, b *float32)
+// Requires: AVX, AVX512F
+TEXT ·widenSubAVX512(SB), NOSPLIT, $0-32
+	MOVQ n+0(FP), AX
+	MOVQ dst+8(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ b+24(FP), BX
+	SUBQ $0x10, AX
+	JL   end6
+
+loop5:
+	VCVTPS2PD (DX), Z0
+	VCVTPS2PD (BX), Z1
+	VSUBPD    Z1, Z0, Z0
+	VMOVUPD   Z0, (CX)
+	VCVTPS2PD 32(DX), Z0
+	VCVTPS2PD 32(BX), Z1
+	VSUBPD    Z1, Z0, Z0
+	VMOVUPD   Z0, 64(CX)
+	ADDQ      $0x80, CX
+	ADDQ      $0x40, DX
+	ADDQ      $0x40, BX
+	SUBQ      $0x10, AX
+	JGE       loop5
+
+end6:
+	VZEROUPPER
+	RET
+
+// func dot64AVX512(n int, lanes *float64, x *float32, y *float64)
+// Requires: AVX, AVX512F
+TEXT ·dot64AVX512(SB), NOSPLIT, $0-32
+	MOVQ    n+0(FP), AX
+	MOVQ    lanes+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    y+24(FP), BX
+	VMOVUPD (CX), Z0
+	VMOVUPD 64(CX), Z1
+	SUBQ    $0x10, AX
+	JL      end8
+
+loop7:
+	VCVTPS2PD   (DX), Z2
+	VFMADD231PD (BX), Z2, Z0
+	VCVTPS2PD   32(DX), Z2
+	VFMADD231PD 64(BX), Z2, Z1
+	ADDQ        $0x40, DX
+	ADDQ        $0x80, BX
+	SUBQ        $0x10, AX
+	JGE         loop7
+
+end8:
+	VMOVUPD Z0, (CX)
+	VMOVUPD Z1, 64(CX)
+	VZEROUPPER
+	RET
+
+// func axpy64AVX512(n int, y *float64, s float64, x *float32)
+// Requires: AVX, AVX512F
+TEXT ·axpy64AVX512(SB), NOSPLIT, $0-32
+	MOVQ         n+0(FP), AX
+	MOVQ         y+8(FP), CX
+	MOVQ         x+24(FP), DX
+	VBROADCASTSD s+16(FP), Z0
+	SUBQ         $0x10, AX
+	JL           end10
+
+loop9:
+	VMOVUPD     (CX), Z1
+	VCVTPS2PD   (DX), Z2
+	VFMADD231PD Z2, Z0, Z1
+	VMOVUPD     Z1, (CX)
+	VMOVUPD     64(CX), Z1
+	VCVTPS2PD   32(DX), Z2
+	VFMADD231PD Z2, Z0, Z1
+	VMOVUPD     Z1, 64(CX)
+	ADDQ        $0x80, CX
+	ADDQ        $0x40, DX
+	SUBQ        $0x10, AX
+	JGE         loop9
+
+end10:
+	VZEROUPPER
+	RET

@@ -190,15 +190,9 @@ func (t *tridiagonal) vectors(lambda []float64) dense {
 func (t *tridiagonal) reflect(x []float64) {
 	for i, tau := range t.tau {
 		v := t.reflectors.row(i + 1)[:i]
-		dot := x[i]
-		for j, r := range v {
-			dot += r * x[j]
-		}
-		dot *= tau
-		x[i] -= dot
-		for j, r := range v {
-			x[j] -= dot * r
-		}
+		d := tau * (x[i] + dot(v, x[:i]))
+		x[i] -= d
+		axpy(x[:i], -d, v)
 	}
 }
 

@@ -33,7 +33,7 @@ func main() {
 		{"elem", (*gen).elem},
 		{"rows", (*gen).rows},
 		{"bf16", (*gen).bf16},
-		{"wide", (*gen).gemm64},
+		{"wide", (*gen).wideKernels},
 	} {
 		for _, wide := range []bool{true, false} {
 			g := newGen(wide)
