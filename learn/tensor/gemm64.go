@@ -146,13 +146,22 @@ func (s *pack64) panel(dst []float64, o Operand, i0, width, k0, k1 int) {
 	widenSub(dst[:n], s.narrow, s.minus)
 }
 
+// packWide is panel for a float64 matrix.
 func packWide(dst []float64, m Mat64, i0, have, width, k0, k1 int) {
 	if have < width {
 		clear(dst)
 	}
 	if m.Trans {
-		for k := k0; k < k1; k++ {
-			copy(dst[(k-k0)*width:(k-k0)*width+have], m.Data[k*m.Stride+i0:])
+		src := m.Data[k0*m.Stride+i0:]
+		for k := range k1 - k0 {
+			switch d, s := dst[k*width:], src[k*m.Stride:]; {
+			case have == 8 && width == 8: // AVX2's panel of b, in line
+				*(*[8]float64)(d) = *(*[8]float64)(s)
+			case have == 16 && width == 16: // AVX-512's
+				*(*[16]float64)(d) = *(*[16]float64)(s)
+			default:
+				copy(d[:have], s)
+			}
 		}
 		return
 	}
