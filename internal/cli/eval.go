@@ -163,7 +163,7 @@ func (a *app) eval(cmd *cobra.Command, src *source, o eval.Options, out, html st
 	show := evalProgress{a: a}
 	r, err := eval.Run(cmd.Context(), g, o, show.at)
 	show.done()
-	if err != nil && out != "" {
+	if err != nil && out != "" && r != nil {
 		err = fmt.Errorf("%w; what was finished is in %s, and the same command goes on from there", err, out)
 	}
 	if r == nil || len(r.Records) == 0 {
