@@ -327,6 +327,9 @@ func (e *engine) effects() {
 		case vote.DidStop:
 			s := e.traces[f.Trace]
 			s.cancel()
+			if e.k == 0 {
+				e.m.Estimated(f.Trace, s.count())
+			}
 			e.partial(s)
 			e.flush(s)
 			e.report(s)

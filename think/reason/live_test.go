@@ -341,6 +341,13 @@ func TestCountsWithoutLogprobs(t *testing.T) {
 			t.Errorf("counted by usage: %+v", r)
 		}
 	})
+	synctest.Test(t, func(t *testing.T) { // what was said before a deadline took tokens, although nobody counted them
+		s := script{plain: true, early: strings.Repeat("abc", 5), c: []float64{1}, pace: time.Minute}
+		r, _ := mustRun(t, t.Context(), "single", &scripted{scripts: []script{s}}, Params{DeadlineSeconds: 1})
+		if tr := r.Traces[0]; tr.Tokens != 5 || tr.Counted != llm.CountEstimate || *tr.TokenIndex != 5 || tr.StopReason != vote.Deadline {
+			t.Errorf("stopped without a count: %+v", tr)
+		}
+	})
 }
 
 func TestWarningsAtStart(t *testing.T) {

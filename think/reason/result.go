@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"orrery/think/confidence"
+	"orrery/think/llm"
 	"orrery/think/vote"
 )
 
@@ -83,6 +84,7 @@ type TraceResult struct {
 	Seconds     float64    `json:"seconds"`      // from launch to the end of its stream
 	FirstToken  float64    `json:"first_token_seconds"`
 	Queue       float64    `json:"queue_seconds"`
+	Counted     llm.Count  `json:"counted"` // what Tokens rests on: "usage", "entries" or "estimate"
 	Retries     int        `json:"retries"` // before the first token, by the generator
 	Matched     string     `json:"matched,omitempty"`
 	Error       string     `json:"error,omitempty"`
@@ -133,7 +135,7 @@ func (e *engine) result() *Result {
 func (e *engine) trace(s *stream) TraceResult {
 	rec := s.rec
 	t := TraceResult{ID: rec.ID, StopReason: rec.Reason, Tokens: rec.Tokens, Phase: rec.Phase, RetryOf: retryOf(rec),
-		Seed: s.seed, Votes: rec.Votes, AfterStop: rec.AfterStop, UsageTokens: s.usage,
+		Seed: s.seed, Votes: rec.Votes, AfterStop: rec.AfterStop, UsageTokens: s.usage, Counted: s.counted(e.k),
 		Seconds: s.finished.Sub(s.started).Seconds(), FirstToken: s.end.FirstTokenSeconds, Queue: s.end.QueueSeconds,
 		Retries: s.end.Retries, Matched: s.end.Matched, Text: s.text(), Reasoning: s.reasoning()}
 	if !rec.Key.IsZero() {

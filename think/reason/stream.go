@@ -49,6 +49,17 @@ func (s *stream) oversized() bool {
 	return len(s.said)+len(s.thought) > 1<<20+128*s.rec.Cap
 }
 
+// counted says what the number of tokens rests on.
+func (s *stream) counted(k int) llm.Count {
+	switch {
+	case k == 0 && (s.usage > 0 || s.end.Counted == llm.CountUsage):
+		return llm.CountUsage
+	case k > 0 || s.entries > 0:
+		return llm.CountEntries
+	}
+	return llm.CountEstimate
+}
+
 // count is the number of tokens of a trace whose log-probabilities were not
 // asked for, by the best that is known.
 func (s *stream) count() int {

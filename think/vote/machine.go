@@ -224,6 +224,15 @@ func (m *Machine) Counted(trace, n int) {
 	m.spend()
 }
 
+// Estimated gives the number of tokens of a stopped trace that nobody counted
+// while it ran. Budgets have not seen them.
+func (m *Machine) Estimated(trace, n int) {
+	if r := m.records[trace]; r.Reason != Running && r.Tokens == 0 {
+		r.Tokens = n
+		m.used += n
+	}
+}
+
 // late takes n tokens of a trace that has ended, or has all it may have.
 func (m *Machine) late(r *Record, n int) bool {
 	if r.Reason == Running && (r.Cap == 0 || r.Tokens < r.Cap) {
