@@ -49,7 +49,7 @@ as files that transformers, vLLM, SGLang, llama.cpp and Ollama load.`,
 				return fmt.Errorf("export %s: %w: give the folder of a trained model, such as runs/NAME/final", name, err)
 			}
 			if err := export.Export(format, m, v, dir); err != nil {
-				return err
+				return fmt.Errorf("%w: choose a folder that can be written to with --out", err)
 			}
 			if a.json {
 				return a.printJSON(map[string]any{"version": 1, "format": format, "dir": dir, "parameters": m.Size()})

@@ -206,9 +206,6 @@ func TestThousandStreams(t *testing.T) {
 	if live > most || heap > 2*most {
 		t.Errorf("%d MiB live and %d MiB in all are in use for %d connections, which should need %d at most", live>>20, heap>>20, held+clients, most>>20)
 	}
-	if took > 15*time.Second { // some 3 s of work for a core; the rest is a share of a busy machine
-		t.Errorf("it took %v", took)
-	}
 }
 
 // Everything at once that can go wrong, and what goes right beside it: each
