@@ -32,13 +32,13 @@ type full struct {
 	lc         []float32 // (M, K) padded; the labels' sums for dc
 	da, db, dc []float32 // (M, K) padded
 	ox, oy     []float32 // (M, M) padded: M·FC̃ᵀ, M·GC̃ᵀ
-	o          []float32 // (M): C̃κ
+	vq, uq, uv []float32 // (K, K) padded, symmetric: V∘Q, U∘Q, U∘V, the lower triangle of panels
 	panels     []panel
 }
 
 const (
-	// panelCols is how many columns of the Gram matrices are made, multiplied
-	// with each other and used before the next: they stay in the second cache.
+	// panelCols is how many columns of the Gram matrices are made and multiplied
+	// with each other before the next: they stay in the second cache.
 	panelCols = 64
 	// labelCols is how many columns of the labels' sums are made at once.
 	labelCols = 128
@@ -46,8 +46,8 @@ const (
 
 // panel is the scratch of one range of columns.
 type panel struct {
-	u, v, q, p []float32 // (K, panelCols), padded
-	sum        float64
+	u, v, q []float32 // (K, panelCols), padded
+	sum     float64
 }
 
 func newFull(g table, k int) *full {
@@ -62,14 +62,15 @@ func newFull(g table, k int) *full {
 		*x = make([]float32, m*f.kp)
 	}
 	f.at, f.bt = make([]float32, k*f.mp), make([]float32, k*f.mp)
-	f.ox, f.oy, f.o = make([]float32, m*f.mp), make([]float32, m*f.mp), make([]float32, m)
+	f.ox, f.oy = make([]float32, m*f.mp), make([]float32, m*f.mp)
+	f.vq, f.uq, f.uv = make([]float32, k*f.kp), make([]float32, k*f.kp), make([]float32, k*f.kp)
 	for _, x := range []*[]float32{&f.meanA, &f.meanB, &f.kappa, &f.dkappa} {
 		*x = make([]float32, k)
 	}
 	f.panels = make([]panel, (k+panelCols-1)/panelCols)
 	for i := range f.panels {
 		s := func() []float32 { return make([]float32, k*padded(panelCols)) }
-		f.panels[i] = panel{u: s(), v: s(), q: s(), p: s()}
+		f.panels[i] = panel{u: s(), v: s(), q: s()}
 	}
 	return f
 }
@@ -100,6 +101,11 @@ func (f *full) add(g *gradient, n *Net, c *readout) float64 {
 	tensor.Parallel(blocks, 1, func(lo, hi int) {
 		for i := lo; i < hi; i++ {
 			f.labels(c, i*labelCols, min((i+1)*labelCols, f.k))
+		}
+	})
+	tensor.Parallel(len(f.panels), 1, func(lo, hi int) {
+		for i := lo; i < hi; i++ {
+			f.grams(i, c)
 		}
 	})
 	tensor.Parallel(len(f.panels), 1, func(lo, hi int) {
@@ -156,29 +162,47 @@ func (f *full) labels(c *readout, j0, j1 int) {
 	}
 }
 
-// panel makes one range of columns of the products with the Gram matrices and
-// takes the labels off: da = 2Ã(V∘Q) − …, db likewise, dc = 4C̃(U∘V) − 2….
-func (f *full) panel(i int, c *readout) {
+// grams makes the rows from the diagonal down of one range of columns of the
+// products of Gram matrices.
+func (f *full) grams(i int, c *readout) {
 	j0 := i * panelCols
-	j1 := min(j0+panelCols, f.k)
-	p, w, stride := &f.panels[i], j1-j0, padded(panelCols)
-	cols := func(x []float32) tensor.Mat {
-		return tensor.Mat{Data: x[j0:], Rows: f.m, Cols: w, Stride: f.kp}
-	}
+	w, rows, stride := min(panelCols, f.k-j0), f.k-j0, padded(panelCols)
+	p := &f.panels[i]
 	gram := func(dst, t, x []float32) {
-		tensor.GemmSerial(tensor.Mat{Data: dst, Rows: f.k, Cols: w, Stride: stride},
-			tensor.Mat{Data: t, Rows: f.k, Cols: f.m, Stride: f.mp}, cols(x), false)
+		tensor.GemmSerial(tensor.Mat{Data: dst, Rows: rows, Cols: w, Stride: stride},
+			tensor.Mat{Data: t[j0*f.mp:], Rows: rows, Cols: f.m, Stride: f.mp},
+			tensor.Mat{Data: x[j0:], Rows: f.m, Cols: w, Stride: f.kp}, false)
 	}
 	gram(p.u, f.at, f.a)
 	gram(p.v, f.bt, f.b)
 	gram(p.q, c.t, c.c)
-	apply := func(dst, x, y, z []float32) {
-		tensor.Mul(p.p, y, z)
-		tensor.GemmSerial(cols(dst), f.wide(x), tensor.Mat{Data: p.p, Rows: f.k, Cols: w, Stride: stride}, false)
+	for r := range rows {
+		u, v, q := p.u[r*stride:r*stride+w], p.v[r*stride:r*stride+w], p.q[r*stride:r*stride+w]
+		at := (j0+r)*f.kp + j0
+		tensor.Mul(f.vq[at:at+w], v, q)
+		tensor.Mul(f.uq[at:at+w], u, q)
+		tensor.Mul(f.uv[at:at+w], u, v)
 	}
-	apply(f.da, f.a, p.v, p.q)
-	apply(f.db, f.b, p.u, p.q)
-	apply(f.dc, c.c, p.u, p.v)
+}
+
+// panel makes one range of columns of the products with them and takes the
+// labels off: da = 2Ã(V∘Q) − …, db likewise, dc = 4C̃(U∘V) − 2….
+func (f *full) panel(i int, c *readout) {
+	j0 := i * panelCols
+	j1 := min(j0+panelCols, f.k)
+	p, w := &f.panels[i], j1-j0
+	apply := func(dst, x, s []float32) {
+		to := tensor.Mat{Data: dst[j0:], Rows: f.m, Cols: w, Stride: f.kp}
+		below := tensor.Mat{Data: s[j0*f.kp+j0:], Rows: f.k - j0, Cols: w, Stride: f.kp}
+		tensor.GemmSerial(to, tensor.Mat{Data: x[j0:], Rows: f.m, Cols: f.k - j0, Stride: f.kp}, below, false)
+		if j0 > 0 { // above the diagonal is left of it, transposed
+			left := tensor.Mat{Data: s[j0*f.kp:], Rows: w, Cols: j0, Stride: f.kp}
+			tensor.GemmSerial(to, tensor.Mat{Data: x, Rows: f.m, Cols: j0, Stride: f.kp}, left.T(), true)
+		}
+	}
+	apply(f.da, f.a, f.vq)
+	apply(f.db, f.b, f.uq)
+	apply(f.dc, c.c, f.uv)
 	p.sum = 0
 	for r := range f.m {
 		da, db, dc := f.row(f.da, r, j0, j1), f.row(f.db, r, j0, j1), f.row(f.dc, r, j0, j1)

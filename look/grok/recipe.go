@@ -68,26 +68,3 @@ func (s *Settings) Result(dir string) (recipe.Result, error) {
 	}
 	return out, nil
 }
-
-// cogs are the settings of arXiv 2410.01779 for Z_n.
-func cogs(group string, width, epochs int) Settings {
-	return Settings{
-		Net: cogsNet, Group: group, Width: width, Activation: Square, VInit: 1, Train: 0.9, Epochs: epochs, Seed: 1,
-		Optimizer: Optimizer{Kind: "adam", LR: 0.01, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, Decay: 5e-5},
-	}
-}
-
-// li2 are the settings of arXiv 2509.21519 for a group.
-func li2(group string, width int, train, lr, decay float64, epochs int) Settings {
-	s := cogs(group, width, epochs)
-	s.Net, s.Train, s.Optimizer.LR, s.Optimizer.Decay = li2Net, train, lr, decay
-	return s
-}
-
-func init() {
-	add := func(name, about string, s Settings) {
-		recipe.Register(recipe.Recipe{Name: name, About: about, New: func() recipe.Settings { c := s; return &c }})
-	}
-	add("grok", "a two-layer net learns a group's multiplication, in under a minute; see its flags", cogs("Z23", 512, 10000))
-	add("grok-demo", "the same on Z11, in a second or two", cogs("Z11", 128, 10000))
-}
