@@ -124,26 +124,27 @@ func gaussian(seed string, rows, cols int) dense {
 }
 
 // orthonormal factors x (m, l), l ≤ m, into q·r with orthonormal columns of q,
-// which span x's, and upper triangular r. It is Cholesky QR done twice, whose
-// cost is in products (Yamamoto et al. 2015); where the columns are too nearly
-// dependent for that, Householder's.
+// which span x's, and upper triangular r; q takes x's place. It is Cholesky QR
+// done twice, whose cost is in products (Yamamoto et al. 2015); where the
+// columns are too nearly dependent for that, Householder's.
 func orthonormal(x dense) (q, r dense) {
-	q1, r1, ok := choleskyQR(x, math.Inf(1))
+	r1, ok := choleskyQR(x, math.Inf(1))
 	if !ok {
 		return householderQR(x)
 	}
 	// The second round repairs what the first lost, if that was not all: with
-	// ‖I − q1ᵀq1‖ below ½ its result is orthonormal to rounding.
-	q2, r2, ok := choleskyQR(q1, 0.5)
+	// ‖I − xᵀx‖ below ½ its result is orthonormal to rounding. Dependent columns
+	// or not, x·r1 is what x was, each row to rounding.
+	r2, ok := choleskyQR(x, 0.5)
 	if !ok {
-		return householderQR(x)
+		x, r2 = householderQR(x)
 	}
-	return q2, r2.times(r1)
+	return x, r2.times(r1)
 }
 
-// choleskyQR is one round; it fails if the Gram matrix is not positive definite
-// or further than limit from I.
-func choleskyQR(x dense, limit float64) (q, r dense, ok bool) {
+// choleskyQR is one round, x becoming x·r⁻¹; it fails, and leaves x, if the Gram
+// matrix is not positive definite or further than limit from I.
+func choleskyQR(x dense, limit float64) (r dense, ok bool) {
 	g := x.transposeTimes(x)
 	if !math.IsInf(limit, 1) {
 		var off float64
@@ -156,24 +157,29 @@ func choleskyQR(x dense, limit float64) (q, r dense, ok bool) {
 			}
 		}
 		if !(math.Sqrt(off) < limit) {
-			return dense{}, dense{}, false
+			return dense{}, false
 		}
 	}
 	_, ok = lapack64.Potrf(blas64.Symmetric{N: g.rows, Stride: g.cols, Data: g.data, Uplo: blas.Upper})
 	if !ok {
-		return dense{}, dense{}, false
+		return dense{}, false
 	}
 	for i := range g.rows {
 		clear(g.row(i)[:i])
 	}
 	inverse := g.clone()
-	ok = lapack64.Trtri(blas64.Triangular{N: g.rows, Stride: g.cols, Data: inverse.data, Uplo: blas.Upper, Diag: blas.NonUnit})
-	if !ok {
-		return dense{}, dense{}, false
+	if !lapack64.Trtri(blas64.Triangular{N: g.rows, Stride: g.cols, Data: inverse.data, Uplo: blas.Upper, Diag: blas.NonUnit}) {
+		return dense{}, false
 	}
-	return x.times(inverse), g, true
+	const block = 2048 // rows at a time: large enough for the threads, small beside x
+	for i := 0; i < x.rows; i += block {
+		part := dense{min(block, x.rows-i), x.cols, x.data[i*x.cols : min(i+block, x.rows)*x.cols]}
+		copy(part.data, part.times(inverse).data)
+	}
+	return g, true
 }
 
+// householderQR is orthonormal, whatever the columns; x is left as it is.
 func householderQR(x dense) (q, r dense) {
 	q = x.clone()
 	tau := make([]float64, x.cols)
