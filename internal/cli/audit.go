@@ -60,6 +60,8 @@ and what the update would take as a file (docs/audit.md has every definition).
 	s.BoolVar(&f.o.Series, "series", false, "the tuned checkpoints are in order of training")
 	s.StringArrayVar(&f.rules, "fail-if", nil, "exit with 3 if METRIC OP NUMBER[@REGEX] holds (repeatable)")
 	s.StringVar(&f.memory, "max-memory", "", "refuse tensors that would take more, such as 8G")
+	s.StringVar(&f.o.Run, "run", "", "folder for what is finished and for the report; the same command goes on there")
+	s.StringVar(&f.o.Cache, "cache", "", "folder for the spectra of bases, by content")
 	s.BoolVar(&f.hash, "sha256", false, "put the files' SHA-256 into --json")
 	return c
 }
@@ -120,8 +122,12 @@ func (a *app) audit(cmd *cobra.Command, args []string, f *auditFlags) error {
 			c.Close()
 		}
 	}()
-	for _, path := range args {
-		c, err := audit.Open(path)
+	for i, path := range args {
+		open := audit.Open
+		if i > 0 {
+			open = func(path string) (*audit.Checkpoint, error) { return audit.OpenTuned(path, all[0]) }
+		}
+		c, err := open(path)
 		if err != nil {
 			return err
 		}

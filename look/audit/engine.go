@@ -24,6 +24,8 @@ type Options struct {
 	Series      bool     // the tuned checkpoints are in order of training
 	Workers     int      // 0: GOMAXPROCS
 	Chunk       int64    // bytes of a tensor read at a time; 0: 4 MiB
+	Run         string   // folder where finished tensors are kept, so that an audit can go on; empty: none
+	Cache       string   // folder for the spectra of bases; empty: none is kept
 	MaxMemory   int64    // bytes that an estimate may reach; 0: no limit
 	Tool        string
 	Args        []string
@@ -108,7 +110,9 @@ type auditor struct {
 	done     int
 	total    int
 	warnings []string
-	exactly  map[string]bool // tensors that SpectraSample measures exactly
+	store    *store
+	similar  map[string][]*float64 // of a series, by tensor: a number a step
+	exactly  map[string]bool       // tensors that SpectraSample measures exactly
 }
 
 // Audit compares the base with each tuned checkpoint. If ctx ends, so does it,
@@ -120,13 +124,20 @@ func Audit(ctx context.Context, base *Checkpoint, tuned []*Checkpoint, o Options
 	if len(tuned) == 0 {
 		return nil, errors.New("audit: no tuned checkpoint is given")
 	}
-	a := &auditor{Options: o.withDefaults()}
+	a := &auditor{Options: o.withDefaults(), similar: map[string][]*float64{}}
 	if err := a.pair(base, tuned); err != nil {
 		return nil, err
 	}
 	a.sample()
 	if err := a.fits(); err != nil {
 		return nil, err
+	}
+	if o.Run != "" {
+		var err error
+		if a.store, err = openStore(o.Run); err != nil {
+			return nil, err
+		}
+		defer a.store.close()
 	}
 	consensus, err := a.runs(ctx)
 	if err != nil {
@@ -195,7 +206,7 @@ func (a *auditor) runs(ctx context.Context) (*consensus, error) {
 		group := group{base: a.compared[0].base}
 		for i, c := range a.compared {
 			if next[i] == len(c.pairs) || c.pairs[next[i]].name != name {
-				group.masks = append(group.masks, nil)
+				group.masks, group.perRun = append(group.masks, nil), append(group.perRun, nil)
 				continue
 			}
 			m := c.pairs[next[i]]
@@ -206,6 +217,9 @@ func (a *auditor) runs(ctx context.Context) (*consensus, error) {
 		}
 		if con != nil {
 			con.add(name, &group)
+		}
+		if a.Series {
+			a.similar[name] = group.similarity()
 		}
 	}
 	for _, c := range a.between {
@@ -229,7 +243,9 @@ type group struct {
 	bf16    bool
 	masks   [][]uint64 // changed entries by run; nil where a run lacks the tensor
 	bases   map[string]*spectrum.Base
+	hash    string               // of the base's tensor, where it is needed
 	updates []*spectrum.Subspace // of the tensor's matrices in the run at work
+	perRun  [][]*spectrum.Subspace
 	changed []int64
 }
 
@@ -238,7 +254,9 @@ func (a *auditor) one(ctx context.Context, c *comparison, m match, g *group) err
 	if a.Progress != nil {
 		a.Progress(Progress{a.done, a.total, m.name})
 	}
-	t, bound, err := a.tensor(ctx, c, m, g)
+	g.updates = nil
+	t, bound, err := a.kept(ctx, c, m, g)
+	g.perRun = append(g.perRun, g.updates)
 	if err != nil {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
@@ -256,8 +274,66 @@ func (a *auditor) one(ctx context.Context, c *comparison, m match, g *group) err
 	return nil
 }
 
-// tensor compares one pair; bound is the i.i.d. bound of its update in bytes.
-func (a *auditor) tensor(ctx context.Context, c *comparison, m match, g *group) (t *Tensor, bound *float64, err error) {
+// kept is tensor, or what an earlier run kept of it.
+func (a *auditor) kept(ctx context.Context, c *comparison, m match, g *group) (*Tensor, *float64, error) {
+	if a.store == nil && a.Cache == "" {
+		return a.tensor(ctx, c, m, g, nil)
+	}
+	base, _, err := c.base.source.Section(m.name)
+	if err != nil {
+		return nil, nil, err
+	}
+	if g.hash == "" {
+		if g.hash, err = hash(ctx, base); err != nil {
+			return nil, nil, fmt.Errorf("base: %w", err)
+		}
+	}
+	if a.store == nil {
+		return a.tensor(ctx, c, m, g, nil)
+	}
+	tuned, _, err := c.tuned.source.Section(m.tuned)
+	if err != nil {
+		return nil, nil, err
+	}
+	other, err := hash(ctx, tuned)
+	if err != nil {
+		return nil, nil, fmt.Errorf("tuned: %w", err)
+	}
+	_, kind := place(m.name)
+	spans, _ := c.base.config.split(kind, m.base.Shape)
+	key := a.pairKey(m, [2]string{g.hash, other}, spans)
+	known, ok := a.store.known[key]
+	switch {
+	case ok && len(a.compared) == 1:
+		return &known.Tensor, known.Bound, nil
+	case ok && !a.Series: // the masks of several runs are compared: read once more, without spectra
+		return a.tensor(ctx, c, m, g, &known.Tensor)
+	}
+	t, bound, err := a.tensor(ctx, c, m, g, nil)
+	if err != nil || ok {
+		return t, bound, err
+	}
+	return t, bound, a.store.add(key, t, bound)
+}
+
+// similarity is, for each step of a series, how far the leading right
+// directions of its update are those of the last step's: the mean over the
+// tensor's matrices.
+func (g *group) similarity() []*float64 {
+	last := g.perRun[len(g.perRun)-1]
+	out := make([]*float64, len(g.perRun))
+	for i, list := range g.perRun {
+		var values []*float64
+		for j := range min(len(list), len(last)) {
+			values = append(values, val(spectrum.Similarity(list[j], last[j])))
+		}
+		out[i] = stats(values).Mean
+	}
+	return out
+}
+
+// tensor compares one pair; known has its matrices already, or is nil; bound is the i.i.d. bound of its update in bytes.
+func (a *auditor) tensor(ctx context.Context, c *comparison, m match, g *group, known *Tensor) (t *Tensor, bound *float64, err error) {
 	t = &Tensor{Name: m.name, Shape: m.base.Shape, DTypes: []string{string(m.base.DType), string(m.other.DType)}, N: elementsOf(m.base.Shape)}
 	if t.Shape == nil {
 		t.Shape = []int{}
@@ -305,6 +381,10 @@ func (a *auditor) tensor(ctx context.Context, c *comparison, m match, g *group) 
 		t.Profile.HeadRows, t.Profile.HeadCols = c.base.config.heads(t.Kind, rows, cols)
 	}
 	g.take(t, e, p)
+	if known != nil {
+		t.Masks, t.Spectrum, t.Parts, t.Notes = known.Masks, known.Spectrum, known.Parts, known.Notes
+		return t, bound, nil
+	}
 	return t, bound, a.matrices(ctx, c, t, e, p, g)
 }
 

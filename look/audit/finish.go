@@ -84,6 +84,17 @@ func (a *auditor) series() *Series {
 			x.NSS[i] = stats(nss).Mean
 		}
 	}
+	for i := range s.Steps {
+		var values []*float64
+		for j := range s.Tensors {
+			x := &s.Tensors[j]
+			if list := a.similar[x.Name]; list != nil {
+				x.Similarity[i] = list[i]
+				values = append(values, list[i])
+			}
+		}
+		s.Steps[i].Similarity = stats(values).Mean
+	}
 	slices.SortFunc(s.Tensors, func(x, y SeriesTensor) int { return natural(x.Name, y.Name) })
 	return s
 }

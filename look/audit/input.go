@@ -24,6 +24,9 @@ type Checkpoint struct {
 
 // Open opens a Hugging Face folder, an index or a safetensors file.
 func Open(path string) (*Checkpoint, error) {
+	if checkpoint.IsAdapter(path) {
+		return nil, fmt.Errorf("audit: open %s: an adapter is not a base: give the model that it was trained on first, the adapter second", path)
+	}
 	f, err := checkpoint.Open(path)
 	if err != nil {
 		return nil, err

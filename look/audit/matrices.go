@@ -31,12 +31,12 @@ func (a *auditor) matrices(ctx context.Context, c *comparison, t *Tensor, e *ele
 		t.Notes = append(t.Notes, note)
 	}
 	if spans == nil {
-		r, err := a.matrix(ctx, t, t.Name, e, p, span{}, g)
+		r, err := a.matrix(ctx, c, t, t.Name, e, p, span{}, g)
 		t.Masks, t.Spectrum, t.Notes = r.Masks, r.Spectrum, append(t.Notes, r.Notes...)
 		return err
 	}
 	for _, s := range spans {
-		r, err := a.matrix(ctx, t, t.Name+"["+s.name+"]", e, p, s, g)
+		r, err := a.matrix(ctx, c, t, t.Name+"["+s.name+"]", e, p, s, g)
 		if err != nil {
 			return fmt.Errorf("its part %s: %w", s.name, err)
 		}
@@ -47,14 +47,20 @@ func (a *auditor) matrices(ctx context.Context, c *comparison, t *Tensor, e *ele
 }
 
 // matrix measures one matrix: first the spectra, whose factors the principal mask needs.
-func (a *auditor) matrix(ctx context.Context, t *Tensor, name string, e *elements, p pair, s span, g *group) (Part, error) {
+func (a *auditor) matrix(ctx context.Context, c *comparison, t *Tensor, name string, e *elements, p pair, s span, g *group) (Part, error) {
 	m0 := newMatrix(p.base, p.dbase, p.rows, p.cols, s)
 	m1 := newMatrix(p.tuned, p.dtuned, p.rows, p.cols, s)
 	part := Part{Shape: []int{int(m0.rows), int(m0.cols)}}
 	src := &maskSource{rows: m0.rows, cols: m0.cols, codes: m0.codes}
 	if a.Spectra != SpectraNone {
+		sp := spectralPair{name: name, key: g.hash, m0: m0, m1: m1, same: e.raw == 0}
 		var err error
-		if part.Spectrum, src, err = a.spectra(ctx, spectralPair{name: name, m0: m0, m1: m1}, t.Name, g); err != nil {
+		if ad, ok := c.tuned.source.(*adapted); ok && s.rows == nil && s.hi == 0 {
+			if sp.update, err = ad.lowRank(t.Name); err != nil {
+				return part, err
+			}
+		}
+		if part.Spectrum, src, err = a.spectra(ctx, sp, t.Name, g); err != nil {
 			return part, err
 		}
 		if src.k < a.MaskK {

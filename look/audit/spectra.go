@@ -3,7 +3,12 @@ package audit
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
 	"slices"
 
 	"orrery/look/spectrum"
@@ -12,8 +17,10 @@ import (
 // spectralPair is one matrix in both checkpoints, for its spectra.
 type spectralPair struct {
 	name   string // seeds the randomised methods
+	key    string // SHA-256 of the base's tensor; empty: no cache on disk
 	m0, m1 matrix
 	update *spectrum.LowRank // of an adapter
+	same   bool              // not a byte differs
 }
 
 // mode is how the spectrum of a matrix of a tensor is found.
@@ -56,7 +63,7 @@ func (a *auditor) spectra(ctx context.Context, p spectralPair, tensor string, g 
 	rows, cols := int(p.m0.rows), int(p.m0.cols)
 	base := spectrum.Matrix{Data: w0, Rows: rows, Cols: cols}
 	o := spectrum.Options{K: a.K, Mode: a.mode(tensor), Seed: p.name}
-	b, err := a.base(ctx, base, o, g)
+	b, err := a.base(ctx, base, o, p.key, g)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -64,7 +71,7 @@ func (a *auditor) spectra(ctx context.Context, p spectralPair, tensor string, g 
 	mo.K = a.MaskK
 	forMask := b
 	if clipped(mo.K, rows, cols) != clipped(o.K, rows, cols) {
-		if forMask, err = a.base(ctx, base, mo, g); err != nil {
+		if forMask, err = a.base(ctx, base, mo, p.key, g); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -81,6 +88,9 @@ func (a *auditor) spectra(ctx context.Context, p spectralPair, tensor string, g 
 	if p.update != nil {
 		lowRank(&r, p.update, rows, cols)
 	}
+	if p.same {
+		unmoved(&r)
+	}
 	g.updates = append(g.updates, r.Update)
 	return spectrumOf(&r), src, nil
 }
@@ -88,15 +98,36 @@ func (a *auditor) spectra(ctx context.Context, p spectralPair, tensor string, g 
 // clipped is the k that package spectrum takes.
 func clipped(k, m, n int) int { return max(1, min(k, min(m, n)/2)) }
 
-// base is the base's spectrum, from this tensor's earlier partners, or computed.
-func (a *auditor) base(ctx context.Context, w spectrum.Matrix, o spectrum.Options, g *group) (*spectrum.Base, error) {
+// base is the base's spectrum, from this tensor's earlier partners, from the cache, or computed.
+func (a *auditor) base(ctx context.Context, w spectrum.Matrix, o spectrum.Options, key string, g *group) (*spectrum.Base, error) {
 	id := fmt.Sprint(o)
 	if b := g.bases[id]; b != nil {
 		return b, nil
 	}
+	path := ""
+	if key != "" && a.Cache != "" {
+		sum := sha256.Sum256([]byte(key + "\x00" + id))
+		path = filepath.Join(a.Cache, fmt.Sprintf("%x.base", sum[:16]))
+		b, err := spectrum.LoadBase(path, key, w.Rows, w.Cols, o)
+		switch {
+		case err == nil:
+			g.keep(id, b)
+			return b, nil
+		case !errors.Is(err, fs.ErrNotExist):
+			a.warnings = append(a.warnings, err.Error())
+		}
+	}
 	b, err := spectrum.NewBase(ctx, w, o)
 	if err != nil {
 		return nil, err
+	}
+	if path != "" {
+		if err := os.MkdirAll(a.Cache, 0o755); err != nil {
+			return nil, fmt.Errorf("keep the base's spectrum: %w", err)
+		}
+		if err := b.Save(path, key); err != nil {
+			return nil, err
+		}
 	}
 	g.keep(id, b)
 	return b, nil
@@ -113,7 +144,20 @@ func (g *group) keep(id string, b *spectrum.Base) {
 func lowRank(r *spectrum.Result, l *spectrum.LowRank, rows, cols int) {
 	rank, share := spectrum.Num(l.Rank), spectrum.Num(float64(l.Rank)/float64(min(rows, cols)))
 	r.Srank, r.UpdateRank, r.UpdateRankShare, r.UpdateRankAtLeast = l.Srank, &rank, &share, 0
-	r.Update = &l.Update
+	r.Update, r.With = &l.Update, r.With+"; ΔW from the adapter's factors"
+}
+
+// unmoved says what is certain of a matrix that is the same: nothing moved, by
+// exactly nothing, however poorly its subspaces are determined.
+func unmoved(r *spectrum.Result) {
+	zero := spectrum.Num(0)
+	r.NSS, r.NSSInterval = &zero, nil
+	clear(r.AnglesU)
+	clear(r.AnglesV)
+	r.AnglesUBound, r.AnglesVBound, r.AngleError = make([]spectrum.Num, len(r.AnglesU)), make([]spectrum.Num, len(r.AnglesV)), 0
+	for i := range r.AnglesUBound {
+		r.AnglesUBound[i], r.AnglesVBound[i] = spectrum.Num(math.NaN()), spectrum.Num(math.NaN())
+	}
 }
 
 func spectrumOf(r *spectrum.Result) *Spectrum {
