@@ -2,15 +2,19 @@ package cli
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"orrery/learn/checkpoint"
 	"orrery/look/audit"
 )
 
@@ -28,6 +32,7 @@ type auditFlags struct {
 	rules   []string
 	memory  string
 	hash    bool
+	html    string
 }
 
 func auditCommand(a *app) *cobra.Command {
@@ -62,6 +67,8 @@ and what the update would take as a file (docs/audit.md has every definition).
 	s.StringVar(&f.memory, "max-memory", "", "refuse tensors that would take more, such as 8G")
 	s.StringVar(&f.o.Run, "run", "", "folder for what is finished and for the report; the same command goes on there")
 	s.StringVar(&f.o.Cache, "cache", "", "folder for the spectra of bases, by content")
+	s.StringVar(&f.html, "html", "", "write the report as one self-contained HTML file")
+	c.AddCommand(auditMasksCommand(a))
 	s.BoolVar(&f.hash, "sha256", false, "put the files' SHA-256 into --json")
 	return c
 }
@@ -138,18 +145,12 @@ func (a *app) audit(cmd *cobra.Command, args []string, f *auditFlags) error {
 			}
 		}
 	}
-	var p *progress
-	f.o.Progress = func(at audit.Progress) {
-		if p == nil {
-			p = a.progress("audit", at.Total)
-		}
-		p.at(at.Done, shorten(at.Tensor, 40))
-	}
+	f.o.Progress = a.auditProgress("audit")
 	r, err := audit.Audit(cmd.Context(), all[0], all[1:], f.o)
-	if p != nil {
-		p.done()
-	}
 	if err != nil {
+		return f.explain(err)
+	}
+	if err := f.files(r); err != nil {
 		return err
 	}
 	if a.json {
@@ -161,6 +162,49 @@ func (a *app) audit(cmd *cobra.Command, args []string, f *auditFlags) error {
 		return err
 	}
 	return checkRules(r, rules)
+}
+
+// explain says of an interrupted audit how to go on.
+func (f *auditFlags) explain(err error) error {
+	switch {
+	case !errors.Is(err, context.Canceled):
+		return err
+	case f.o.Run == "":
+		return fmt.Errorf("audit: stopped, nothing is kept: with --run DIR the same command would go on: %w", err)
+	}
+	return fmt.Errorf("audit: stopped, finished tensors are in %s: the same command goes on: %w", f.o.Run, err)
+}
+
+// auditProgress shows tensors as they are done.
+func (a *app) auditProgress(label string) func(audit.Progress) {
+	var p *progress
+	return func(at audit.Progress) {
+		if p == nil {
+			p = a.progress(label, at.Total)
+		}
+		p.at(at.Done, shorten(at.Tensor, 40))
+		if at.Done == at.Total {
+			p.done()
+		}
+	}
+}
+
+// files writes the report page, and into a run folder the report of both kinds.
+func (f *auditFlags) files(r *audit.Result) error {
+	if f.html != "" {
+		if err := r.Page().WriteFile(f.html); err != nil {
+			return err
+		}
+	}
+	if f.o.Run == "" {
+		return nil
+	}
+	if err := r.Page().WriteFile(filepath.Join(f.o.Run, "report.html")); err != nil {
+		return err
+	}
+	return checkpoint.Atomic(filepath.Join(f.o.Run, "audit.json"), func(w io.Writer) error {
+		return (&app{out: w}).printJSON(r)
+	})
 }
 
 // checkRules evaluates the rules on every run.

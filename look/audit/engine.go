@@ -325,7 +325,7 @@ func (g *group) similarity() []*float64 {
 	for i, list := range g.perRun {
 		var values []*float64
 		for j := range min(len(list), len(last)) {
-			values = append(values, val(spectrum.Similarity(list[j], last[j])))
+			values = append(values, finite(spectrum.Similarity(list[j], last[j])))
 		}
 		out[i] = stats(values).Mean
 	}

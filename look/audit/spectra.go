@@ -163,17 +163,17 @@ func unmoved(r *spectrum.Result) {
 func spectrumOf(r *spectrum.Result) *Spectrum {
 	s := &Spectrum{
 		Mode: string(r.Mode), With: r.With, K: r.K, Sigma0: floatsOf(r.Sigma0), Sigma1: floatsOf(r.Sigma1),
-		NSS: ptr(r.NSS), NSSFloor: ptr(r.NSSFloor),
+		NSS: finiteAt(r.NSS), NSSFloor: finiteAt(r.NSSFloor),
 		AnglesU: floatsOf(r.AnglesU), AnglesV: floatsOf(r.AnglesV), AnglesUBound: nums(r.AnglesUBound), AnglesVBound: nums(r.AnglesVBound),
-		AngleError: val(r.AngleError), Gap: val(r.Gap), SRank: val(r.Srank),
-		UpdateRankShare: ptr(r.UpdateRankShare), UpdateRankMin: r.UpdateRankAtLeast,
-		EnergyIn: val(r.EnergyIn), EnergyInBase: val(r.EnergyInBaseline), EnergyOut: val(r.EnergyOut), EnergyOutBase: val(r.EnergyOutBaseline),
+		AngleError: finite(r.AngleError), Gap: finite(r.Gap), SRank: finite(r.Srank),
+		UpdateRankShare: finiteAt(r.UpdateRankShare), UpdateRankMin: r.UpdateRankAtLeast,
+		EnergyIn: finite(r.EnergyIn), EnergyInBase: finite(r.EnergyInBaseline), EnergyOut: finite(r.EnergyOut), EnergyOutBase: finite(r.EnergyOutBaseline),
 		Warnings: r.Warnings,
 	}
-	if i := r.NSSInterval; i != nil && val(i[0]) != nil && val(i[1]) != nil {
+	if i := r.NSSInterval; i != nil && finite(i[0]) != nil && finite(i[1]) != nil {
 		s.NSSInterval = &[2]float64{float64(i[0]), float64(i[1])}
 	}
-	if v := ptr(r.UpdateRank); v != nil {
+	if v := finiteAt(r.UpdateRank); v != nil {
 		n := int(*v)
 		s.UpdateRank = &n
 	}
@@ -181,28 +181,28 @@ func spectrumOf(r *spectrum.Result) *Spectrum {
 		s.Certificate = &Certificates{certificate(c.Base), certificate(c.Tuned)}
 	}
 	for _, q := range r.Inequalities {
-		s.Inequalities = append(s.Inequalities, Inequality{q.Name, q.Says, val(q.Measured), val(q.Bound), q.Holds})
+		s.Inequalities = append(s.Inequalities, Inequality{q.Name, q.Says, finite(q.Measured), finite(q.Bound), q.Holds})
 	}
 	return s
 }
 
 func certificate(c spectrum.Certificate) Certificate {
-	return Certificate{val(c.Rho), val(c.Residual), val(c.TailEnergy), val(c.Tau), val(c.Gap), c.Separated, c.NearestK}
+	return Certificate{finite(c.Rho), finite(c.Residual), finite(c.TailEnergy), finite(c.Tau), finite(c.Gap), c.Separated, c.NearestK}
 }
 
-func val(n spectrum.Num) *float64 { return num(float64(n)) }
+func finite(n spectrum.Num) *float64 { return num(float64(n)) }
 
-func ptr(n *spectrum.Num) *float64 {
+func finiteAt(n *spectrum.Num) *float64 {
 	if n == nil {
 		return nil
 	}
-	return val(*n)
+	return finite(*n)
 }
 
 func nums(list []spectrum.Num) []*float64 {
 	var out []*float64
 	for _, n := range list {
-		out = append(out, val(n))
+		out = append(out, finite(n))
 	}
 	return out
 }
@@ -211,7 +211,7 @@ func nums(list []spectrum.Num) []*float64 {
 func floatsOf(list []spectrum.Num) []float64 {
 	var out []float64
 	for _, n := range list {
-		if val(n) == nil {
+		if finite(n) == nil {
 			return nil
 		}
 		out = append(out, float64(n))
