@@ -418,7 +418,8 @@ func TestIdentical(t *testing.T) {
 		t.Errorf("%+v", got.Verdict)
 	}
 	for _, m := range got.Matrices() {
-		if s := m.Spectrum; s.NSS == nil || *s.NSS != 0 || *s.MaxAngle() != 0 || m.Masks.Low.Observed != nil {
+		s := m.Spectrum
+		if _, angle := s.MaxAngle(); s.NSS == nil || *s.NSS != 0 || *angle != 0 || m.Masks.Low.Observed != nil {
 			t.Errorf("%s: %+v", m.Name, s)
 		}
 	}

@@ -74,7 +74,7 @@ func angleRule(m Matrix) []*float64 {
 	if m.Spectrum == nil {
 		return []*float64{nil}
 	}
-	lo, hi := m.Spectrum.AngleInterval()
+	lo, hi := m.Spectrum.MaxAngle()
 	return []*float64{lo, hi}
 }
 

@@ -86,16 +86,10 @@ func maxAngle(angles []float64, bounds []*float64) *float64 {
 	return num(worst)
 }
 
-// MaxAngle is the upper end of AngleInterval.
-func (s *Spectrum) MaxAngle() *float64 {
-	_, hi := s.AngleInterval()
-	return hi
-}
-
-// AngleInterval is the interval that holds the largest principal angle of either
+// MaxAngle is the interval that holds the largest principal angle of either
 // side in degrees: one number where it is resolved, nil where the subspaces
 // are not determined.
-func (s *Spectrum) AngleInterval() (lo, hi *float64) {
+func (s *Spectrum) MaxAngle() (lo, hi *float64) {
 	hi = maxAngle(s.AnglesU, s.AnglesUBound)
 	if v := maxAngle(s.AnglesV, s.AnglesVBound); hi == nil || v != nil && *v > *hi {
 		hi = v
