@@ -175,39 +175,52 @@ func (r *Result) judged() []*Run {
 // totalsTable has a row a number and a column a run, with what the number means.
 func (r *Result) totalsTable() report.Block {
 	runs := r.judged()
-	t := report.Table{Head: []string{"number"}}
+	t := report.Table{Head: []string{"number", "what it says"}}
 	for _, run := range runs {
 		t.Head = append(t.Head, short(run.Tuned))
 	}
-	t.Head = append(t.Head, "what it says")
 	row := func(name, meaning string, f func(t Totals) string) {
-		cells := []string{name}
+		cells := []string{name, meaning}
 		for _, run := range runs {
 			cells = append(cells, f(run.Totals))
 		}
-		t.Rows = append(t.Rows, append(cells, meaning))
-	}
-	stat := func(s Stats) string {
-		if s.Median == nil {
-			return missing
-		}
-		return fmt.Sprintf("%s, largest %s", short3(s.Median), short3(s.Max))
+		t.Rows = append(t.Rows, cells)
 	}
 	row("unchanged in bf16", "weights whose bf16 code is the same", func(t Totals) string { return percent(t.SparsityBF16) })
 	row("unchanged to 1e-5", "the probe of arXiv 2505.11711: absolute, so small weights count as equal", func(t Totals) string { return percent(t.SparsityAbs) })
 	row("exactly equal", "as numbers, in the stored types", func(t Totals) string { return percent(t.SparsityExact) })
 	row("relative update ‖ΔW‖/‖W‖", "how long the step from base to tuned is", func(t Totals) string { return short3(t.Rel) })
-	row("largest change of a weight", "", func(t Totals) string { return short3(t.MaxAbs) })
-	row("NSS, median", "how far the singular values moved; upper ends where an interval is known", func(t Totals) string { return stat(t.NSS) })
-	row("angle of left subspaces, median", "degrees: how far the top directions turned", func(t Totals) string { return stat(t.AngleU) })
-	row("angle of right subspaces, median", "degrees", func(t Totals) string { return stat(t.AngleV) })
-	row("stable rank of ΔW, median", "about how many directions carry the update", func(t Totals) string { return stat(t.SRank) })
-	row("rank of ΔW, median share", "1 is full rank: rounding alone makes an update full rank", func(t Totals) string { return stat(t.URank) })
-	row("energy inside the top subspaces, median", "share of ‖ΔW‖² along the base's top directions on both sides", func(t Totals) string { return stat(t.EnergyIn) })
+	row("largest change of a weight", "absolute", func(t Totals) string { return short3(t.MaxAbs) })
+	row("NSS, median", "how far the singular values moved; the upper end where only an interval is known", func(t Totals) string { return short3(t.NSS.Median) })
+	row("NSS, lower end, median", "equal to the line above where NSS itself is known", func(t Totals) string { return short3(t.NSSLow.Median) })
+	row("NSS, largest", "of any matrix, upper end", func(t Totals) string { return short3(t.NSS.Max) })
+	t.Rows = append(t.Rows, angleRow(runs))
+	row("stable rank of ΔW, median", "about how many directions carry the update", func(t Totals) string { return short3(t.SRank.Median) })
+	row("rank of ΔW, median share", "1 is full rank: rounding alone makes an update full rank", func(t Totals) string { return short3(t.URank.Median) })
+	row("energy inside, median", "share of ‖ΔW‖² along the base's top directions on both sides", func(t Totals) string { return short3(t.EnergyIn.Median) })
 	row("sparse update", "predicted size as a file, before its header", func(t Totals) string {
 		return fmt.Sprintf("%s of %s", size(float64(t.Delta.Predicted)), size(float64(t.Delta.Dense)))
 	})
 	return t
+}
+
+// angleRow has the median of the largest angles that are resolved, and of how many.
+func angleRow(runs []*Run) []string {
+	cells := []string{"largest angle, median (°)", "how far the top directions turned, over the matrices whose largest angle is resolved"}
+	for _, run := range runs {
+		var all []float64
+		n := 0
+		for _, m := range run.Matrices() {
+			if m.Spectrum != nil {
+				n++
+			}
+			if resolvedAngle(m.Spectrum) {
+				all = append(all, angle(m))
+			}
+		}
+		cells = append(cells, fmt.Sprintf("%s (%d of %d)", short3(num(median(all))), len(all), n))
+	}
+	return cells
 }
 
 // missing stands for what was not measured.

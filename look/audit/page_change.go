@@ -183,6 +183,8 @@ func (run *Run) deltaBlocks() []report.Block {
 	for k, e := range encodings {
 		if counts[e] > 0 {
 			words += fmt.Sprintf(", %s %s", count(counts[e], "tensor"), e)
+		}
+		if counts[e] > 0 && e != "none" {
 			groups = append(groups, report.Group{Name: e, Values: b.series(k, false)})
 		}
 	}

@@ -23,7 +23,19 @@ func angle(m Matrix) float64 {
 		return math.NaN()
 	}
 	_, hi := m.Spectrum.MaxAngle()
+	if hi != nil && *hi >= 90 && !resolvedAngle(m.Spectrum) { // every angle is at most 90°: nothing is known
+		return math.NaN()
+	}
 	return orNaN(hi)
+}
+
+// resolvedAngle reports whether the largest angle is a number and not a bound.
+func resolvedAngle(s *Spectrum) bool {
+	if s == nil {
+		return false
+	}
+	lo, hi := s.MaxAngle()
+	return lo != nil && hi != nil && *lo == *hi
 }
 
 // cell is a place of a layer × kind map.
@@ -76,23 +88,33 @@ func (m *layerMap) sorted() []string {
 
 // heat draws the map; nil if it has no value.
 func (m *layerMap) heat(title, caption string, colour report.Axis) report.Block {
-	kinds := m.sorted()
+	kinds, empty := m.sorted(), []string{}
+	kinds = slices.DeleteFunc(kinds, func(k string) bool {
+		for _, l := range m.layers {
+			if !math.IsNaN(median(m.values[cell{l, k}])) {
+				return false
+			}
+		}
+		empty = append(empty, k)
+		return true
+	})
 	h := report.HeatMap{Title: title, Columns: kinds, Y: report.Axis{Label: "layer"}, Colour: colour, Text: true}
-	found := false
 	for _, l := range m.layers {
 		row := make([]float64, len(kinds))
 		for i, k := range kinds {
 			row[i] = median(m.values[cell{l, k}])
-			found = found || !math.IsNaN(row[i])
 		}
 		h.Rows, h.Values = append(h.Rows, fmt.Sprint(l)), append(h.Values, row)
 	}
-	if !found {
+	if len(kinds) == 0 {
 		return nil
 	}
 	h.Caption = caption
-	if len(kinds) < len(m.kinds) {
-		h.Caption += fmt.Sprintf(" %d further kinds are in the table of tensors alone.", len(m.kinds)-len(kinds))
+	if len(empty) > 0 {
+		h.Caption += " No value for " + join(empty) + "."
+	}
+	if left := len(m.kinds) - len(kinds) - len(empty); left > 0 {
+		h.Caption += fmt.Sprintf(" %d further kinds are in the table of tensors alone.", left)
 	}
 	return h
 }
@@ -111,7 +133,7 @@ func (m *layerMap) limits() (lo, hi float64) {
 // mapBlocks are the heat maps of layer by kind, and what lies outside the layers.
 func (run *Run) mapBlocks() []report.Block {
 	sparsity, rel, shift, turned := newLayerMap(), newLayerMap(), newLayerMap(), newLayerMap()
-	outside := report.Table{Caption: "Matrices outside the layers", Head: []string{"tensor", "shape", "unchanged in bf16", "‖ΔW‖/‖W‖", "NSS ≤", "largest angle ≤ (°)"}}
+	outside := report.Table{Caption: "Matrices outside the layers", Head: []string{"tensor", "shape", "unchanged in bf16", "‖ΔW‖/‖W‖", "NSS ≤", "largest angle (°)"}}
 	for i := range run.Tensors {
 		t := &run.Tensors[i]
 		if len(t.Shape) < 2 || !t.Float {
@@ -121,7 +143,7 @@ func (run *Run) mapBlocks() []report.Block {
 		rel.add(t.Layer, t.Kind, orNaN(t.Rel))
 		if t.Layer == nil {
 			m := Matrix{Spectrum: t.Spectrum}
-			outside.Rows = append(outside.Rows, []string{t.Name, dims(t.Shape), percent(t.Sparsity), short3(t.Rel), short3(num(nss(m))), short3(num(angle(m)))})
+			outside.Rows = append(outside.Rows, []string{t.Name, dims(t.Shape), percent(t.Sparsity), short3(t.Rel), short3(num(nss(m))), m.angleText()})
 		}
 	}
 	for _, m := range run.Matrices() {
@@ -140,7 +162,7 @@ func (run *Run) mapBlocks() []report.Block {
 	add("unchanged weights", sparsity.heat("Unchanged in bf16", "Bright: few weights changed code.", report.Axis{Percent: true}))
 	add("relative update", rel.heat("Relative update ‖ΔW‖/‖W‖", "Logarithmic colours.", report.Axis{Log: true}))
 	add("NSS", shift.heat("NSS, the shift of the singular values", "Logarithmic colours; upper ends where an interval is known.", report.Axis{Log: true}))
-	add("principal angles", turned.heat("Largest principal angle", "Degrees, logarithmic colours; the larger side, and its bound where it is not resolved.", report.Axis{Label: "degrees", Log: true}))
+	add("principal angles", turned.heat("Largest principal angle", "Degrees, logarithmic colours; the larger side, and its bound where it is not resolved. A bound of 90° says nothing and is hatched.", report.Axis{Label: "degrees", Log: true}))
 	var out []report.Block
 	if len(maps) > 0 {
 		out = append(out, report.Text("One cell a layer and kind of matrix; of several matrices in a cell (experts) the median. Hatched: no such matrix, or not measured. "+

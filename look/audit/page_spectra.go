@@ -146,6 +146,9 @@ func angleCurves(all []Matrix) report.Block {
 	if len(curves) == 0 {
 		return report.Note{Label: "Principal angles of all matrices", Text: "Not measured: no matrix has a subspace that its singular values determine. The energies inside and outside, which need no gap, may still be there."}
 	}
+	if !slices.ContainsFunc(curves, func(c []float64) bool { return !math.IsNaN(median(c)) }) {
+		return report.Note{Label: "Principal angles of all matrices", Text: fmt.Sprintf("Not resolved for any of the %d matrices: the gaps below the k-th singular values are too small for the step, so no curve is drawn. The energies inside and outside need no gap and are in the table of tensors.", len(curves))}
+	}
 	every := (len(curves) + mostCurves - 1) / mostCurves
 	longest := 0
 	for i, c := range curves {
@@ -233,12 +236,17 @@ func (s *Spectrum) nssText() string {
 
 func (m Matrix) angles() report.Block {
 	s := m.Spectrum
-	if len(s.AnglesU)+len(s.AnglesV) == 0 {
-		n := report.Note{Label: "Principal angles", Text: "Not measured: the k-th singular value is not separated from the next, so the subspace is not determined.", Items: s.Warnings}
-		if s.Certificate != nil && s.Certificate.Base.NearestK != nil {
-			n.Text += fmt.Sprintf(" A clearer gap is at k = %d.", *s.Certificate.Base.NearestK)
+	note := func(text string) report.Block {
+		if c := s.Certificate; c != nil && c.Base.NearestK != nil {
+			text += fmt.Sprintf(" A clearer gap is at k = %d.", *c.Base.NearestK)
 		}
-		return n
+		return report.Note{Label: "Principal angles", Text: text, Items: s.Warnings}
+	}
+	if len(s.AnglesU)+len(s.AnglesV) == 0 {
+		return note("Not measured: the k-th singular value is not separated from the next, so the subspace is not determined.")
+	}
+	if math.IsNaN(angle(m)) {
+		return note(fmt.Sprintf("Not resolved at k = %d: the gap below the k-th singular value is too small for the step, and the bound on the largest angle is 90°.", s.K))
 	}
 	p := report.Plot{Title: "Principal angles", X: report.Axis{Label: "angle, from the largest"}, Y: report.Axis{Label: "degrees"}}
 	e, log := orNaN(s.AngleError), true
@@ -264,10 +272,9 @@ func (m Matrix) angles() report.Block {
 	side("left", s.AnglesU, s.AnglesUBound)
 	side("right", s.AnglesV, s.AnglesVBound)
 	p.Y.Log = log
-	p.Caption = fmt.Sprintf("k = %d, error of an angle %s°", s.K, short3(s.AngleError))
+	p.Caption = fmt.Sprintf("k = %d; an angle below ten times its error is drawn as a bound.", s.K)
 	if s.AngleError != nil {
-		p.Caption += " (the band)"
+		p.Caption += fmt.Sprintf(" Error of an angle (the band): %s°.", short3(s.AngleError))
 	}
-	p.Caption += "; an angle below ten times its error is drawn as a bound."
 	return p
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 
@@ -16,10 +17,10 @@ const mostBounds = 20_000
 // theoryBlocks put what theory bounds beside what was measured.
 func (run *Run) theoryBlocks() []report.Block {
 	type tally struct {
-		holds, fails, open int
-		tight              float64 // largest measured/bound
-		at                 string
-		measured, bound    *float64
+		holds, fails, open, lacking int
+		tight                       float64 // largest measured/bound
+		at                          string
+		measured, bound             *float64
 	}
 	by := map[string]*tally{}
 	var names []string
@@ -42,6 +43,9 @@ func (run *Run) theoryBlocks() []report.Block {
 			}
 			verdict := "conditions not met"
 			switch {
+			case q.Measured == nil:
+				verdict = "not measured"
+				t.lacking++
 			case q.Holds == nil:
 				t.open++
 			case *q.Holds:
@@ -62,10 +66,10 @@ func (run *Run) theoryBlocks() []report.Block {
 	if total == 0 {
 		return []report.Block{report.Text("No inequality was checked: they need spectra.")}
 	}
-	sum := report.Table{Caption: "By inequality, with the matrix that comes closest to its bound", Head: []string{"inequality", "holds", "fails", "conditions not met", "measured", "bound", "closest matrix"}}
+	sum := report.Table{Caption: "By inequality, with the matrix that comes closest to its bound", Head: []string{"inequality", "holds", "fails", "conditions not met", "not measured", "measured", "bound", "closest matrix"}}
 	for _, n := range names {
 		t := by[n]
-		sum.Rows = append(sum.Rows, []string{n, fmt.Sprint(t.holds), fmt.Sprint(t.fails), fmt.Sprint(t.open), short3(t.measured), short3(t.bound), cmp.Or(t.at, missing)})
+		sum.Rows = append(sum.Rows, []string{n, fmt.Sprint(t.holds), fmt.Sprint(t.fails), fmt.Sprint(t.open), fmt.Sprint(t.lacking), short3(t.measured), short3(t.bound), cmp.Or(t.at, missing)})
 	}
 	each := report.Table{Caption: "Each matrix", Head: []string{"matrix", "inequality", "measured", "bound", ""}, Rows: rows, Page: 25}
 	if total > len(rows) {
@@ -106,7 +110,7 @@ var maskedTraining = [][]string{
 // publishedBlocks are published figures beside this pair's, for orientation.
 func (r *Result) publishedBlocks() []report.Block {
 	t := r.Totals
-	mine := []string{"this pair", percent(t.SparsityBF16), short3(t.AngleV.Median) + ", median", short3(t.NSS.Median), missing, missing}
+	mine := []string{"this pair", percent(t.SparsityBF16), angleRow([]*Run{&r.Run})[2], short3(t.NSS.Median), missing, missing}
 	if t.Masks != nil {
 		mine[4], mine[5] = percent(t.Masks.Princ.Observed), percent(t.Masks.Low.Observed)
 	}
@@ -186,21 +190,26 @@ func (run *Run) tensorBlocks() []report.Block {
 	if len(t.Rows) == 0 {
 		return []report.Block{report.Text("No tensor was compared.")}
 	}
-	return []report.Block{report.Text("– is not measured, ≤ a bound because the angle is too small to resolve. Parts of fused matrices have rows of their own."), t}
+	return []report.Block{report.Text("– is not measured, ≤ a bound because the angle is too small to resolve; not resolved: the bound is 90°, because the gap below the k-th singular value is too small. Parts of fused matrices have rows of their own."), t}
 }
 
-// angleText is the largest angle, or its bound.
+// angleText is the largest angle of one side, or its bound.
 func angleText(angles []float64, bounds []*float64) string {
-	if len(angles) == 0 {
+	return Matrix{Spectrum: &Spectrum{AnglesU: angles, AnglesUBound: bounds}}.angleText()
+}
+
+// angleText is the largest angle, or its bound; a bound of 90° says nothing.
+func (m Matrix) angleText() string {
+	switch a := angle(m); {
+	case math.IsNaN(a) && m.Spectrum != nil && len(m.Spectrum.AnglesU)+len(m.Spectrum.AnglesV) > 0:
+		return "not resolved"
+	case math.IsNaN(a):
 		return missing
+	case resolvedAngle(m.Spectrum):
+		return short3(&a)
+	default:
+		return "≤ " + short3(&a)
 	}
-	text := short3(maxAngle(angles, bounds))
-	for i, a := range angles {
-		if (i >= len(bounds) || bounds[i] == nil) && a >= orNaN(maxAngle(angles, bounds)) {
-			return text
-		}
-	}
-	return "≤ " + text
 }
 
 // missingBlocks say why numbers are missing, reason by reason.

@@ -197,11 +197,34 @@ func TestMissingIsSaidAndNotZero(t *testing.T) {
 			t.Errorf("the page does not say %q", want)
 		}
 	}
-	if m := regexp.MustCompile(`unchanged in bf16\s+(\S+)`).FindStringSubmatch(text); m == nil || m[1] != missing {
+	if m := regexp.MustCompile(`bf16 code is the same\s+(\S+)`).FindStringSubmatch(text); m == nil || m[1] != missing {
 		t.Errorf("a missing sparsity reads %v, want %s", m, missing)
 	}
 	if !strings.Contains(pageOf(t, r), "0, unchanged in bf16: not measured") {
 		t.Error("the bars of a layer without measurement are not hatched")
+	}
+}
+
+// TestUnresolvedAnglesAreNotNinety: a bound of 90° is no measurement.
+func TestUnresolvedAnglesAreNotNinety(t *testing.T) {
+	r := fake(2, block[:2])
+	for i := range r.Tensors {
+		if s := r.Tensors[i].Spectrum; s != nil {
+			for k := range s.AnglesU {
+				s.AnglesUBound[k], s.AnglesVBound[k] = some(90.0), some(90.0)
+			}
+		}
+	}
+	r.Others, r.Consensus = nil, nil
+	page := pageOf(t, r)
+	text := words(page)
+	for _, want := range []string{"– (0 of 4)", "so no map: principal angles", "Not resolved for any of the 4 matrices", "Not resolved at k = 8", "not resolved"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the page does not say %q", want)
+		}
+	}
+	if regexp.MustCompile(`>\s*(≤ )?90\s*<`).MatchString(page) {
+		t.Error("the page prints a bound of 90° as a number")
 	}
 }
 
