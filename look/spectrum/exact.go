@@ -109,7 +109,11 @@ type tridiagonal struct {
 func tridiagonalise(g dense) (t tridiagonal, with string, err error) {
 	n := g.rows
 	t = newTridiagonal(g)
-	if lib := installed(); lib != nil && n > 1 {
+	lib, err := installed()
+	if err != nil {
+		return t, "", err
+	}
+	if lib != nil && n > 1 {
 		if err := lib.reduce(&t); err != nil {
 			return t, "", fmt.Errorf("comparing spectra: %w; %s=off does without it", err, LapackVariable)
 		}

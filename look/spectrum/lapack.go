@@ -22,20 +22,18 @@ type library struct {
 	dsytrd func(uplo *byte, n *int64, a *float64, lda *int64, d, e, tau, work *float64, lwork, info *int64, uploLen uintptr)
 }
 
-var installed = sync.OnceValue(func() *library {
-	lib, _ := findLibrary(os.Getenv(LapackVariable))
-	return lib
-})
+// installed is the library that the process uses, nil for ours.
+var installed = sync.OnceValues(func() (*library, error) { return findLibrary(os.Getenv(LapackVariable)) })
 
-// CheckLapack fails if LapackVariable names a library that cannot be used;
-// programs call it before long work, since Compare would go on without it. It
-// returns the name of the library in use, "gonum" where there is none.
+// CheckLapack names the library that mode Exact uses, "gonum" where there is
+// none. It fails, as Exact would later, if LapackVariable names one that cannot
+// be used.
 func CheckLapack() (string, error) {
-	lib, err := findLibrary(os.Getenv(LapackVariable))
-	if err != nil {
+	lib, err := installed()
+	switch {
+	case err != nil:
 		return "", err
-	}
-	if lib == nil {
+	case lib == nil:
 		return "gonum", nil
 	}
 	return lib.name, nil

@@ -128,3 +128,23 @@ func TestReflectorsReduce(t *testing.T) {
 		}
 	}
 }
+
+// TestBadLibraryStopsExact: a library that the user names and that cannot be
+// used is no reason to go on without it. In a process of its own, since the
+// choice is made once.
+func TestBadLibraryStopsExact(t *testing.T) {
+	if os.Getenv("SPECTRUM_CHILD") != "" {
+		w := Matrix{[]float32{1, 2, 3, 4}, 2, 2}
+		_, err := Compare(t.Context(), w, w, Options{Mode: Exact})
+		_, check := CheckLapack()
+		if err == nil || check == nil || err.Error() != check.Error() {
+			t.Fatalf("%v; %v", err, check)
+		}
+		return
+	}
+	child := exec.Command(os.Args[0], "-test.run", "^TestBadLibraryStopsExact$")
+	child.Env = append(os.Environ(), "SPECTRUM_CHILD=1", LapackVariable+"=/no/such/lib.so")
+	if out, err := child.CombinedOutput(); err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
+}

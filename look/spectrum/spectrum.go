@@ -112,7 +112,8 @@ func (m Matrix) operand() operator { return operator{a: tensor.M(m.Data, m.Rows,
 
 // Compare computes every spectral metric of the pair. It fails on matrices of
 // different shape, without elements, or with elements that are not finite, and
-// when ctx ends. To compare one base with several tuned matrices use NewBase
+// when ctx ends, which mode Exact does not notice while it reduces a matrix, some
+// seconds at 4096×4096. To compare one base with several tuned matrices use NewBase
 // and Base.Compare.
 func Compare(ctx context.Context, w0, w1 Matrix, o Options) (Result, error) {
 	if err := o.check(); err != nil {

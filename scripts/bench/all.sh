@@ -22,3 +22,5 @@ echo; echo "== confidence per token against a full sort"
 bench . ./think/confidence 1s 3
 echo; echo "== the proxy against net/http/httputil.ReverseProxy"
 bench Proxy ./internal/server 1s 3
+echo; echo "== singular values and vectors against NumPy and SciPy"
+bash scripts/bench/spectrum.sh 3

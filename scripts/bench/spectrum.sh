@@ -2,10 +2,9 @@
 # Leading singular triplets and whole spectra of ours against NumPy and SciPy,
 # in turn, on the machine as it is:
 #   bash scripts/bench/spectrum.sh [ROUNDS]
-# Ours include the error certificate, NumPy's have none. Installs Debian's
-# python3-numpy, python3-scipy and OpenBLAS if they aren't there, and runs each
-# side with the threads it picks and then, processor times alone, as it used
-# them: on a busy machine compare those.
+# Ours include the error certificate, NumPy's have none. Each number is the least
+# of ROUNDS; on a busy machine compare the processor times, of all threads.
+# Installs Debian's python3-numpy, python3-scipy and OpenBLAS if they aren't there.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 rounds=${1:-3}
