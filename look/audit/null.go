@@ -62,13 +62,6 @@ func (c *classes) expected(sigma float64) float64 {
 	return sum
 }
 
-func (c *classes) total() (n int64) {
-	for _, k := range c {
-		n += k
-	}
-	return n
-}
-
 // sigma is the σ at which the mean of P is the observed density: ΣP = changed.
 // ΣP rises with σ from 0 to n. It is 0 for no change at all.
 func (c *classes) sigma(changed int64) float64 {
