@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -146,6 +147,7 @@ func (a *app) audit(cmd *cobra.Command, args []string, f *auditFlags) error {
 		}
 	}
 	f.o.Progress = a.auditProgress("audit")
+	f.o.Estimate = a.auditEstimate
 	r, err := audit.Audit(cmd.Context(), all[0], all[1:], f.o)
 	if err != nil {
 		return f.explain(err)
@@ -162,6 +164,15 @@ func (a *app) audit(cmd *cobra.Command, args []string, f *auditFlags) error {
 		return err
 	}
 	return checkRules(r, rules)
+}
+
+// auditEstimate announces long spectra before they begin, at a speed that two
+// cores of any recent machine reach.
+func (a *app) auditEstimate(flops float64) {
+	const speed = 1e10
+	if d := time.Duration(flops / speed * float64(time.Second)); d > 5*time.Second && !a.quiet {
+		fmt.Fprintf(a.err, "audit: spectra take about %.3g TFLOP, some %s at 10 GFLOP/s; --spectra none leaves them out\n", flops/1e12, d.Round(time.Second))
+	}
 }
 
 // explain says of an interrupted audit how to go on.

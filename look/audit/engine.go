@@ -30,6 +30,9 @@ type Options struct {
 	Tool        string
 	Args        []string
 	Progress    func(Progress)
+	// Estimate is called once before the work with the floating-point operations
+	// that spectra will take, finished tensors included.
+	Estimate func(flops float64)
 }
 
 // Spectra is how singular values are found.
@@ -131,6 +134,9 @@ func Audit(ctx context.Context, base *Checkpoint, tuned []*Checkpoint, o Options
 	a.sample()
 	if err := a.fits(); err != nil {
 		return nil, err
+	}
+	if o.Estimate != nil {
+		o.Estimate(a.flops())
 	}
 	if o.Run != "" {
 		var err error

@@ -3,6 +3,8 @@ package audit
 import (
 	"fmt"
 	"slices"
+
+	"orrery/look/spectrum"
 )
 
 // result puts the report together.
@@ -134,4 +136,27 @@ func (a *auditor) need(m match) int64 {
 		need += 8*n + 16*(rows+cols)*int64(max(a.K, a.MaskK)+16)*8
 	}
 	return need
+}
+
+// flops estimates what spectra take: of every pair, and the masks' own
+// decomposition of the base where its rank is another one.
+func (a *auditor) flops() (total float64) {
+	if a.Spectra == SpectraNone {
+		return 0
+	}
+	for _, c := range append(slices.Clone(a.compared), a.between...) {
+		for _, m := range c.pairs {
+			if !m.base.DType.Float() || !isMatrix(&Tensor{Name: m.name, Shape: m.base.Shape}) {
+				continue
+			}
+			rows, cols := flat(m.base.Shape)
+			f, _ := spectrum.Cost(int(rows), int(cols), spectrum.Options{K: a.K, Mode: a.mode(m.name)})
+			total += f
+			if a.K != a.MaskK {
+				f, _ = spectrum.Cost(int(rows), int(cols), spectrum.Options{K: a.MaskK, Mode: a.mode(m.name)})
+				total += f / 3 // of base, tuned and ΔW only the base
+			}
+		}
+	}
+	return total
 }
