@@ -181,3 +181,15 @@ func TestHundredThousandRowsStaySmall(t *testing.T) {
 		t.Errorf("page has %d bytes, want at most %d", len(page), limit)
 	}
 }
+
+func TestEmptyChartsSaySo(t *testing.T) {
+	nan := []float64{math.NaN()}
+	page := render(t, Page{Blocks: []Block{Plot{Series: []Series{{X: nan, Y: nan}}}, Histogram{Edges: []float64{0, 1}, Series: []Counts{{Counts: nan}}}}})
+	if n := strings.Count(page, "nothing was measured"); n != 2 {
+		t.Errorf("%d of 2 empty charts say that they are", n)
+	}
+	page = render(t, Page{Blocks: []Block{Plot{Series: []Series{{X: []float64{1}, Y: []float64{1}}}}, Histogram{Edges: []float64{0, 1}, Series: []Counts{{Counts: []float64{1}}}}}})
+	if strings.Contains(page, "nothing was measured") {
+		t.Error("a chart with a value says that it has none")
+	}
+}

@@ -1,6 +1,9 @@
 package report
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Histogram draws counts per bin. Series stand on each other, so that the outline
 // is their sum; on a logarithmic Y, where sums can't be read, each has its own line.
@@ -79,6 +82,9 @@ func (h Histogram) writeHTML(w *writer) {
 		}
 	}
 	w.WriteString("</g>")
+	if slices.IndexFunc(each, func(c float64) bool { return c > 0 }) < 0 {
+		f.nothing(w)
+	}
 	notes.before(w, f, x, y)
 	w.closeChart(legend, h.Caption)
 }

@@ -103,8 +103,23 @@ func (p Plot) writeHTML(w *writer) {
 		}
 	}
 	w.WriteString("</g>")
+	if !p.any(x, y) {
+		f.nothing(w)
+	}
 	notes.before(w, f, x, y)
 	w.closeChart(legend, p.Caption)
+}
+
+// any reports whether a point can be drawn.
+func (p Plot) any(x, y scale) bool {
+	for _, s := range p.Series {
+		for i := range min(len(s.X), len(s.Y)) {
+			if x.shows(s.X[i]) && y.shows(s.Y[i]) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func (s Series) glyph() string {

@@ -11,7 +11,7 @@ h1{font-size:1.6rem;line-height:1.25;margin:.2em 0}h2{font-size:1.15rem;margin:2
 p{max-width:46rem}.scroll{overflow-x:auto}:focus-visible{outline:2px solid var(--s0);outline-offset:1px}
 table{border-collapse:collapse;font-size:.92rem;margin:.6em 0}caption{text-align:left;color:var(--soft);padding-bottom:.3em}
 th,td{padding:.28em .8em .28em 0;text-align:left;border-bottom:1px solid var(--line);white-space:nowrap}th{vertical-align:bottom}th.n,td.n{font-variant-numeric:tabular-nums;text-align:right}
-@media screen and (min-width:50rem){.paged td:first-child,.paged th:first-child{position:sticky;left:0;background:var(--bg)}}td.w{white-space:normal;min-width:17rem}th button{all:unset;cursor:pointer;font:inherit}th button:focus-visible{outline:2px solid var(--s0)}th[aria-sort=descending] button::after{content:" ↓"}th[aria-sort=ascending] button::after{content:" ↑"}
+@media screen and (min-width:50rem){.paged td:first-child,.paged th:first-child{position:sticky;left:0;background:var(--bg)}}td.w{white-space:normal;min-width:14rem}th button{all:unset;cursor:pointer;font:inherit}th button:focus-visible{outline:2px solid var(--s0)}th[aria-sort=descending] button::after{content:" ↓"}th[aria-sort=ascending] button::after{content:" ↑"}
 pre{background:var(--plot);border:1px solid var(--line);border-radius:4px;overflow-x:auto;padding:.7em;font-size:.85rem}.paged pre{max-height:24rem;overflow:auto}
 figure{margin:1.2em 0}figure .title{font-weight:600;font-size:.92rem;margin-bottom:.3em}figcaption{color:var(--soft);font-size:.92rem;margin-top:.3em}figcaption div{max-width:46rem}.key{display:inline-block;margin-right:.9em}
 figure svg{display:block;max-width:100%;height:auto;background:var(--plot);border:1px solid var(--line);border-radius:4px}

@@ -96,4 +96,9 @@ func cut(s string, width float64) string {
 	return string(r[:head]) + "…" + string(r[len(r)-(most-1-head):])
 }
 
+// nothing says that a chart has no value, in the middle of its empty frame.
+func (f frame) nothing(w *writer) {
+	w.printf(`<text class="halo" x="%.1f" y="%.1f" text-anchor="middle">nothing was measured</text>`, (f.left+f.right)/2, (f.top+f.bottom)/2)
+}
+
 func esc(s string) string { return html.EscapeString(s) }

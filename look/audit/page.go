@@ -196,10 +196,13 @@ func (r *Result) totalsTable() report.Block {
 	row("NSS, largest", "of any matrix, upper end", func(t Totals) string { return short3(t.NSS.Max) })
 	t.Rows = append(t.Rows, angleRow(runs))
 	row("stable rank of ΔW, median", "about how many directions carry the update", func(t Totals) string { return short3(t.SRank.Median) })
-	row("rank of ΔW, median share", "1 is full rank: rounding alone makes an update full rank", func(t Totals) string { return short3(t.URank.Median) })
+	row("rank of ΔW, median share", "full rank is 1, and rounding alone gives it", func(t Totals) string { return short3(t.URank.Median) })
 	row("energy inside, median", "share of ‖ΔW‖² along the base's top directions on both sides", func(t Totals) string { return short3(t.EnergyIn.Median) })
-	row("sparse update", "predicted size as a file, before its header", func(t Totals) string {
-		return fmt.Sprintf("%s of %s", size(float64(t.Delta.Predicted)), size(float64(t.Delta.Dense)))
+	row("sparse update", "predicted size as a file, before its header, and its share of the tensors' own", func(t Totals) string {
+		if t.Delta.Dense == 0 {
+			return missing
+		}
+		return fmt.Sprintf("%s (%.3g %%)", size(float64(t.Delta.Predicted)), 100*float64(t.Delta.Predicted)/float64(t.Delta.Dense))
 	})
 	return t
 }
