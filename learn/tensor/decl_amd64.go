@@ -602,6 +602,16 @@ func layerSumsAVX2(n int, dy, x, w *float32, mean, rstd float32) (r, q float32)
 //go:noescape
 func layerGradAVX2(n int, dx, dw, dy, x, w *float32, mean, rstd, mg, mgx float32)
 
+// pairsAVX512 is dst[j] = Σ x[xs[i]+j]·y[ys[i]+j] over i < count.
+//
+//go:noescape
+func pairsAVX512(n int, dst *float32, count int, x *float32, xs *int32, y *float32, ys *int32)
+
+// pairsAVX2 is dst[j] = Σ x[xs[i]+j]·y[ys[i]+j] over i < count.
+//
+//go:noescape
+func pairsAVX2(n int, dst *float32, count int, x *float32, xs *int32, y *float32, ys *int32)
+
 // toBF16AVX512 rounds to nearest even; NaN stays NaN.
 //
 //go:noescape

@@ -260,6 +260,14 @@ func layerGradAVX2(n int, dx, dw, dy, x, w *float32, mean, rstd, mg, mgx float32
 	panic("tensor: unreachable")
 }
 
+func pairsAVX512(n int, dst *float32, count int, x *float32, xs *int32, y *float32, ys *int32) {
+	panic("tensor: unreachable")
+}
+
+func pairsAVX2(n int, dst *float32, count int, x *float32, xs *int32, y *float32, ys *int32) {
+	panic("tensor: unreachable")
+}
+
 func toBF16AVX512(n int, dst *uint16, src *float32) { panic("tensor: unreachable") }
 
 func fromBF16AVX512(n int, dst *float32, src *uint16) { panic("tensor: unreachable") }

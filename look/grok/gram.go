@@ -19,7 +19,10 @@ import "orrery/learn/tensor"
 // which costs products of K²·M, not of M²·K·M.
 type full struct {
 	m, k, kp, mp int
-	table        []int32 // (M, M)
+	rowAt        []int32 // (M): where a row begins
+	// Where the row of the other factor of a label begins: of xy for (x, y), of
+	// xy for (y, x), and of the y that makes xy = t for (t, x). All (M, M).
+	byX, byY, byT []int32
 
 	a, b       []float32 // ã, b̃ (M, K) padded; c̃ is the readout's
 	at, bt     []float32 // (K, M) padded
@@ -41,7 +44,7 @@ const (
 	// with each other before the next: they stay in the second cache.
 	panelCols = 64
 	// labelCols is how many columns of the labels' sums are made at once.
-	labelCols = 128
+	labelCols = 256
 )
 
 // panel is the scratch of one range of columns.
@@ -53,9 +56,12 @@ type panel struct {
 func newFull(g table, k int) *full {
 	m := g.Order()
 	f := &full{m: m, k: k, kp: padded(k), mp: padded(m)}
+	f.byX, f.byY, f.byT = make([]int32, m*m), make([]int32, m*m), make([]int32, m*m)
 	for x := range m {
+		f.rowAt = append(f.rowAt, int32(x*f.kp))
 		for y := range m {
-			f.table = append(f.table, int32(g.Mul(x, y)))
+			t := g.Mul(x, y)
+			f.byX[x*m+y], f.byY[y*m+x], f.byT[t*m+x] = int32(t*f.kp), int32(t*f.kp), int32(y*f.kp)
 		}
 	}
 	for _, x := range []*[]float32{&f.a, &f.b, &f.f, &f.g, &f.df, &f.dg, &f.lc, &f.da, &f.db, &f.dc} {
@@ -127,19 +133,12 @@ func (f *full) add(g *gradient, n *Net, c *readout) float64 {
 // labels sums b̃(y)∘c̃(xy), ã(x)∘c̃(xy) and ã(x)∘b̃(y) over the table, for
 // columns [j0, j1), into df, dg and lc, and sets f, g and κ there.
 func (f *full) labels(c *readout, j0, j1 int) {
+	a, b, cc := f.a[j0:], f.b[j0:], c.c[j0:]
 	for r := range f.m {
-		clear(f.row(f.df, r, j0, j1))
-		clear(f.row(f.dg, r, j0, j1))
-		clear(f.row(f.lc, r, j0, j1))
-	}
-	for x := range f.m {
-		a, da := f.row(f.a, x, j0, j1), f.row(f.df, x, j0, j1)
-		for y, t := range f.table[x*f.m : (x+1)*f.m] {
-			b, cc := f.row(f.b, y, j0, j1), f.row(c.c, int(t), j0, j1)
-			tensor.MulAdd(da, b, cc)
-			tensor.MulAdd(f.row(f.dg, y, j0, j1), a, cc)
-			tensor.MulAdd(f.row(f.lc, int(t), j0, j1), a, b)
-		}
+		at, end := r*f.m, (r+1)*f.m
+		tensor.SumProducts(f.row(f.df, r, j0, j1), b, f.rowAt, cc, f.byX[at:end])
+		tensor.SumProducts(f.row(f.dg, r, j0, j1), a, f.rowAt, cc, f.byY[at:end])
+		tensor.SumProducts(f.row(f.lc, r, j0, j1), a, f.rowAt, b, f.byT[at:end])
 	}
 	m, kappa := f.meanA[j0:j1], f.kappa[j0:j1]
 	mean, twice := make([]float32, j1-j0), make([]float32, j1-j0)

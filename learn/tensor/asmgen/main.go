@@ -32,6 +32,7 @@ func main() {
 		{"gemm", (*gen).gemm},
 		{"elem", (*gen).elem},
 		{"rows", (*gen).rows},
+		{"pairs", (*gen).pairs},
 		{"bf16", (*gen).bf16},
 		{"wide", (*gen).wideKernels},
 	} {
