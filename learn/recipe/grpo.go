@@ -28,7 +28,7 @@ type Reinforced struct {
 func grpo() *Reinforced {
 	return &Reinforced{
 		Train: train.Config{
-			Seed: 12, Steps: 200, BatchTokens: 4000, Clip: 1, CheckpointEvery: 20,
+			Seed: 12, Steps: 200, BatchTokens: 2000, Clip: 1, CheckpointEvery: 20,
 			Optimizer: train.Optimizer{Kind: "adamw", LR: 1e-5, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8},
 			Schedule:  train.Schedule{Warmup: 5, Final: 1},
 			Eval:      train.Evaluation{Every: 50, Problems: 128, Temperature: 1, MaxTokens: 200},

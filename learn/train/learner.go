@@ -19,12 +19,10 @@ type learner struct {
 	t      *trainer
 	served *nn.Model // what responses come from; the trained model itself if that is the sampler
 	dec    *nn.Decoder
-	look   *grad.Tape // passes without gradient
 }
 
 func newLearner(g *GRPO, t *trainer) (*learner, error) {
-	l := &learner{GRPO: g, t: t, served: t.model, look: grad.NewTape()}
-	l.look.NoGrad = true
+	l := &learner{GRPO: g, t: t, served: t.model}
 	if g.Sampler == bf16 {
 		var err error
 		if l.served, err = clone(t.model); err != nil {
@@ -138,17 +136,21 @@ func note(part []*rollout, logits, logp *grad.Var) {
 }
 
 // score fills in the reference's log-probabilities of all rollouts, and the
-// trainer's own of those in own.
+// trainer's own of those in own. It uses the trainer's tape, whose memory is
+// there already.
 func (l *learner) score(list, own []*rollout) {
+	tape := l.t.tape
+	tape.NoGrad = true
+	defer func() { tape.NoGrad = false }()
 	for _, part := range l.passes(list) {
-		_, logp := l.pass(l.look, l.t.Base.Model, part)
+		_, logp := l.pass(tape, l.t.Base.Model, part)
 		each(part, logp.Val.Data, func(r *rollout, mine []float32) { r.ref = slices.Clone(mine) })
-		l.look.Reset()
+		tape.Reset()
 	}
 	for _, part := range l.passes(own) {
-		logits, logp := l.pass(l.look, l.t.model, part)
+		logits, logp := l.pass(tape, l.t.model, part)
 		note(part, logits, logp)
-		l.look.Reset()
+		tape.Reset()
 	}
 }
 
