@@ -113,7 +113,7 @@ type rollout struct {
 	answered, right bool
 	reward, adv     float64
 	equal           bool      // its group's rewards are all the same
-	old, ref        []float32 // the trainer's log-probabilities before the step's first update, the reference's
+	old, ref        []float32 // the trainer's log-probabilities before the step's first update, the reference's (nil: not asked)
 	entropy         float64   // of the policy before each of its tokens, added up; nats
 }
 

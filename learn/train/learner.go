@@ -135,14 +135,22 @@ func note(part []*rollout, logits, logp *grad.Var) {
 	})
 }
 
-// score fills in the reference's log-probabilities of all rollouts, and the
-// trainer's own of those in own. It uses the trainer's tape, whose memory is
+// score fills in the reference's log-probabilities, and the trainer's own of
+// the rollouts in own. Where the KL is only measured, a response of each group is
+// enough for the reference. It uses the trainer's tape, whose memory is
 // there already.
 func (l *learner) score(list, own []*rollout) {
 	tape := l.t.tape
 	tape.NoGrad = true
 	defer func() { tape.NoGrad = false }()
-	for _, part := range l.passes(list) {
+	anchored := list
+	if l.Beta == 0 {
+		anchored = nil
+		for i := 0; i < len(list); i += l.Group {
+			anchored = append(anchored, list[i])
+		}
+	}
+	for _, part := range l.passes(anchored) {
 		_, logp := l.pass(tape, l.t.Base.Model, part)
 		each(part, logp.Val.Data, func(r *rollout, mine []float32) { r.ref = slices.Clone(mine) })
 		tape.Reset()
@@ -255,7 +263,11 @@ func (l *learner) gradient(part, kept []*rollout, first bool, u *updates) (loss 
 			share := l.share(len(now), len(part), total)
 			for i, x := range now {
 				w, _ := l.weight(r, i)
-				value, slope, clipped := l.term(float64(x), float64(r.old[i]), float64(r.ref[i]), w, r.adv)
+				ref := 0.0
+				if l.Beta != 0 {
+					ref = float64(r.ref[i])
+				}
+				value, slope, clipped := l.term(float64(x), float64(r.old[i]), ref, w, r.adv)
 				loss += share * value
 				slopes = append(slopes, float32(share*slope))
 				u.tokens++
@@ -274,7 +286,7 @@ func (l *learner) gradient(part, kept []*rollout, first bool, u *updates) (loss 
 // summary is what a step logs, and its input tokens.
 func (l *learner) summary(list []*rollout, u updates) (*RL, int) {
 	s := &RL{Responses: len(list), Updates: u.count}
-	n, inputs, tokens, equal, cut := float64(len(list)), 0, 0, 0, 0
+	n, inputs, tokens, anchored, equal, cut := float64(len(list)), 0, 0, 0, 0, 0
 	for _, r := range list {
 		s.Reward += r.reward
 		s.Accuracy += one(r.right)
@@ -284,8 +296,11 @@ func (l *learner) summary(list []*rollout, u updates) (*RL, int) {
 		s.Entropy += r.entropy
 		inputs += len(r.example.Tokens)
 		tokens += len(r.tokens)
+		anchored += len(r.ref)
+		for i, ref := range r.ref {
+			s.KL += k3(float64(r.old[i]), float64(ref))
+		}
 		for i, said := range r.logp {
-			s.KL += k3(float64(r.old[i]), float64(r.ref[i]))
 			d := math.Abs(float64(said) - float64(r.old[i]))
 			s.AgreementMax = max(s.AgreementMax, d)
 			s.AgreementMean += d
@@ -305,7 +320,7 @@ func (l *learner) summary(list []*rollout, u updates) (*RL, int) {
 	t := float64(tokens)
 	s.ResponseTokens = tokens
 	s.Length = t / n
-	s.Entropy, s.KL, s.AgreementMean, s.Importance = s.Entropy/t, s.KL/t, s.AgreementMean/t, s.Importance/t
+	s.Entropy, s.KL, s.AgreementMean, s.Importance = s.Entropy/t, s.KL/float64(anchored), s.AgreementMean/t, s.Importance/t
 	s.AgreementEqual, s.ImportanceCut = float64(equal)/t, float64(cut)/t
 	if u.tokens > 0 {
 		s.Clipped = float64(u.clipped) / float64(u.tokens)

@@ -45,7 +45,7 @@ type RL struct {
 	Length         float64 `json:"length"`          // mean tokens, EOS included
 	ZeroVariance   float64 `json:"zero_variance"`   // share of groups whose rewards are all the same
 	Entropy        float64 `json:"entropy"`         // of the policy, nats, mean of the tokens
-	KL             float64 `json:"kl"`              // to the reference, nats a token: mean of k3
+	KL             float64 `json:"kl"`              // to the reference, nats a token: mean of k3; with Beta 0 over one response a group
 	Clipped        float64 `json:"clipped"`         // share of the tokens trained on whose gradient clipping took, of all updates
 
 	// |sampler's − trainer's log-probability| of the sampled tokens, and the share

@@ -44,7 +44,7 @@ What bfloat16 hides of one run, by storing it, and by training in it:
   $bin audit $out/base $out/grpo/final
   $bin audit $out/base $out/grpo-bf16-weights/final
 Whether they learnt anything:
-  $bin eval --model $out/grpo/final --task arithmetic,countdown --method single --n 1000
-  $bin eval --model $out/base --task arithmetic,countdown --method single --n 1000
+  $bin eval --model $out/grpo/final --task arithmetic --method single --n 1000
+  $bin eval --model $out/base --task arithmetic --method single --n 1000
 Curves: report.html in each run's folder.
 END
