@@ -22,6 +22,10 @@ type Settings struct {
 	Optimizer  Optimizer  `json:"optimizer"`
 	Seed       uint64     `json:"seed"`  // of the weights, of the split and of batches
 	Every      int        `json:"every"` // evaluate every so many epochs as well; 0: a hundredth of them
+
+	// Extend is how far a sweep's trial that is undecided may go on, doubling its
+	// epochs; 0: not at all. A run of its own ends with Epochs.
+	Extend int `json:"extend,omitempty"`
 }
 
 const (
@@ -57,6 +61,8 @@ func (s Settings) check() (*group.Group, error) {
 		return fail("epochs", s.Epochs, "at least 1")
 	case s.Batch < 0:
 		return fail("batch", s.Batch, "0 (all pairs) or more")
+	case s.Extend != 0 && s.Extend < s.Epochs:
+		return fail("extend", s.Extend, fmt.Sprintf("0 (no extension) or at least the %d epochs", s.Epochs))
 	case s.Every < 0:
 		return fail("every", s.Every, "0 (a hundredth of the epochs) or more")
 	}

@@ -57,19 +57,10 @@ func trainIn(ctx context.Context, s Settings, choice any, o recipe.Options) (err
 	if err != nil {
 		return err
 	}
-	l := &loop{Trainer: t, watch: o.Watch, saved: -1, measured: -1, observers: map[string]Observer{}}
+	l := &loop{Trainer: t, watch: o.Watch, saved: -1, measured: -1}
 	l.curves[0].Name, l.curves[1].Name = "train", "test"
-	for _, a := range analyses {
-		if a.Begin == nil {
-			continue
-		}
-		w, err := a.Begin(t.Experiment())
-		if err != nil {
-			return fmt.Errorf("preparing the analysis %s: %w", a.Name, err)
-		}
-		if w != nil {
-			l.observers[a.Name] = w
-		}
+	if l.observers, err = observe(t.Experiment()); err != nil {
+		return err
 	}
 	if l.folder, err = train.OpenFolder(o.Dir, choice, o.Resume); err != nil {
 		return err
@@ -223,17 +214,9 @@ func (l *loop) evaluate(keep bool) error {
 	if bad(e.Train) || e.Test != nil && bad(*e.Test) {
 		return &NaNError{Epoch: l.Epoch, What: "the loss after it"}
 	}
-	for name, o := range l.observers {
-		m, err := o.Observe(l.Epoch, l.Net)
-		if err != nil {
-			return fmt.Errorf("analysis %s at epoch %d: %w", name, l.Epoch, err)
-		}
-		for k, v := range m {
-			if e.Measures == nil {
-				e.Measures = map[string]float64{}
-			}
-			e.Measures[k] = v
-		}
+	var err error
+	if e.Measures, err = measures(l.observers, l.Epoch, l.Net); err != nil {
+		return err
 	}
 	e.Seconds = time.Since(l.began).Seconds()
 	if err := l.folder.Log(l.Epoch, e); err != nil {
