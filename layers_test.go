@@ -40,7 +40,7 @@ var layers = map[string][]string{
 
 	"look/audit": {"learn/tensor", "learn/checkpoint", "look/spectrum", "look/delta", "report"},
 	"look/delta": {"learn/checkpoint"},
-	"look/grok":  {"learn/tensor", "learn/train", "learn/recipe", "learn/checkpoint", "look/group", "report"},
+	"look/grok":  {"learn/tensor", "learn/train", "learn/recipe", "learn/checkpoint", "look/cogs", "look/group", "report"},
 	"look/cogs":  {"report"},
 	"look/group": {},
 

@@ -88,7 +88,10 @@ func (a *app) trainOwn(cmd *cobra.Command, r recipe.Recipe, own recipe.Own, o re
 	err := r.Start(cmd.Context(), o)
 	if show != nil {
 		show.done()
-		// Also of a run that was interrupted: it shows how far it came.
+	}
+	// Of a run that was interrupted, it shows how far it came; of one that was
+	// finished before, what analyses say by now.
+	if show != nil || err == nil {
 		if rerr := own.WriteReport(o.Dir); err == nil {
 			err = rerr
 		}

@@ -10,7 +10,7 @@ import (
 // it reports the quickest epoch, which other work on the machine disturbs
 // least, and the median.
 func benchmarkEpoch(b *testing.B, group string, width int) {
-	t, err := NewTrainer(cogs(group, width, 1))
+	t, err := NewTrainer(cogsSettings(group, width, 1))
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -2,9 +2,9 @@ package grok
 
 import "orrery/learn/recipe"
 
-// cogs are the settings of arXiv 2410.01779 for Z_n. Its sweep log says a
+// cogsSettings are those of arXiv 2410.01779 for Z_n. Its sweep log says a
 // learning rate of 0.01, its README 0.002.
-func cogs(group string, width, epochs int) Settings {
+func cogsSettings(group string, width, epochs int) Settings {
 	return Settings{
 		Net: cogsNet, Group: group, Width: width, Activation: Square, VInit: 1, Train: 0.9, Epochs: epochs, Seed: 1,
 		Optimizer: Optimizer{Kind: "adam", LR: 0.01, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, Decay: 5e-5},
@@ -14,7 +14,7 @@ func cogs(group string, width, epochs int) Settings {
 // li2 are the settings of arXiv 2509.21519 for a group; epochs are unstated
 // there, 3000 is the default of its code.
 func li2(group string, width int, train, lr, decay float64) Settings {
-	s := cogs(group, width, 3000)
+	s := cogsSettings(group, width, 3000)
 	s.Net, s.Train, s.Optimizer.LR, s.Optimizer.Decay = li2Net, train, lr, decay
 	return s
 }
@@ -30,8 +30,8 @@ func init() {
 		recipe.Register(recipe.Recipe{Name: name, About: about, New: func() recipe.Settings { c := s; return &c }})
 	}
 
-	add("grok", "a two-layer net learns a group's multiplication, in under a minute (CoGS: also --group Z71, Z127)", cogs("Z23", 512, 10000))
-	add("grok-demo", "the same on Z11, in a second or two", cogs("Z11", 128, 10000))
+	add("grok", "a two-layer net learns a group's multiplication, in under a minute (CoGS: also --group Z71, Z127)", cogsSettings("Z23", 512, 10000))
+	add("grok-demo", "the same on Z11, in a second or two", cogsSettings("Z11", 128, 10000))
 
 	add("li2-f3", "Li2 fig. 3, the three stages; compare --decay 0 (paper: --group Z71 --width 2048)", li2("Z41", 768, 0.4, 0.005, 2e-4))
 	add("li2-f5", "Li2 fig. 5, one trial of the boundary; vary --train (paper: --width 2048 --lr 5e-4 --decay 2e-4)", li2("Z23", 256, 0.5, 0.005, 5e-5))

@@ -20,7 +20,7 @@ import (
 
 // small is a run of a fraction of a second that still learns.
 func small() Settings {
-	s := cogs("Z7", 48, 200)
+	s := cogsSettings("Z7", 48, 200)
 	s.Every = 20
 	return s
 }
@@ -154,7 +154,7 @@ func TestKilled(t *testing.T) {
 // settings that differ are refused.
 func TestGroks(t *testing.T) {
 	dir := t.TempDir()
-	s := cogs("Z11", 128, 2000)
+	s := cogsSettings("Z11", 128, 2000)
 	if err := run(s, dir, false, 0); err != nil {
 		t.Fatal(err)
 	}
