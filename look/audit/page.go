@@ -248,7 +248,14 @@ func percent(p *float64) string {
 	if p == nil {
 		return missing
 	}
-	return fmt.Sprintf("%.2f %%", 100**p)
+	switch text := fmt.Sprintf("%.2f %%", 100**p); {
+	case *p < 1 && text == "100.00 %": // one changed weight of a million is not none
+		return "> 99.99 %"
+	case *p > 0 && text == "0.00 %":
+		return "< 0.01 %"
+	default:
+		return text
+	}
 }
 
 // short3 is a number with three digits.

@@ -27,7 +27,7 @@ func (run *Run) overlapBlocks() []report.Block {
 		report.Text(fmt.Sprintf("Two masks of the base hold the share α = %.3g of a matrix's entries each: the principal weights, where its rank-%d approximation is largest, and the weights of least magnitude. "+
 			"The overlap is the share of the changed entries that lie in a mask. A random set of entries would give α.", alpha, k)),
 		report.Text("An update that knows nothing of the weights does not give α: bf16 holds small weights more finely, so the same step changes more of them. The null is what an independent Gaussian update of the observed density would give, for the precision alone. " +
-			"Only the difference from the null can say something about direction, and overlaps of different k or α do not compare. The null needs a bf16 base; where it is missing, no bar is drawn."),
+			"Only the difference from the null can say something about direction, and overlaps of different k or α do not compare. The null needs a bf16 base; where it is missing, the place is hatched."),
 		report.Columns{princ, low},
 		overlapPoints(have, alpha),
 	}

@@ -106,7 +106,7 @@ func nssHistogram(all []Matrix) report.Block {
 	h.Series = []report.Counts{{Name: "matrices", Counts: counts}}
 	h.Caption = "Marks: Qwen3-8B pairs of arXiv 2606.07082, another model measured with other code: an orientation, not a threshold."
 	if zero > 0 {
-		h.Caption += fmt.Sprintf(" %s with NSS 0 not drawn.", count(zero, "matrix"))
+		h.Caption += fmt.Sprintf(" %d with NSS 0 not drawn.", zero)
 	}
 	if lacking > 0 {
 		h.Caption += fmt.Sprintf(" Not measured: %d.", lacking)
@@ -119,9 +119,9 @@ const mostCurves = 150
 
 // angleCurves draws the larger side's angles of many matrices, and their median.
 func angleCurves(all []Matrix) report.Block {
-	p := report.Plot{Title: "Principal angles of all matrices", X: report.Axis{Label: "angle, from the largest"}, Y: report.Axis{Label: "degrees", Log: true}}
+	p := report.Plot{Title: "Principal angles of all matrices", X: report.Axis{Label: "angle, from the largest"}, Y: report.Axis{Label: "degrees"}}
 	var curves [][]float64
-	unresolved, lacking := 0, 0
+	unresolved, lacking, zero, above := 0, 0, 0, 0
 	for _, m := range all {
 		s := m.Spectrum
 		if s == nil || len(s.AnglesU)+len(s.AnglesV) == 0 {
@@ -137,8 +137,13 @@ func angleCurves(all []Matrix) report.Block {
 					c[i] = side[i]
 				}
 			}
-			if math.IsNaN(c[i]) {
+			switch {
+			case math.IsNaN(c[i]):
 				unresolved++
+			case c[i] > 0:
+				above++
+			default:
+				zero++
 			}
 		}
 		curves = append(curves, c)
@@ -169,6 +174,9 @@ func angleCurves(all []Matrix) report.Block {
 	}
 	p.Series = append(p.Series, report.Series{Name: "median", X: ordinals(longest), Y: middle})
 	p.Caption = fmt.Sprintf("Grey: %d of %s, the larger of both sides.", (len(curves)+every-1)/every, count(len(curves), "curve"))
+	if p.Y.Log = above > 0; p.Y.Log && zero > 0 {
+		p.Caption += fmt.Sprintf(" %d angles are 0 and have no place on a logarithmic axis.", zero)
+	}
 	if unresolved > 0 {
 		p.Caption += fmt.Sprintf(" %d angles are below what the decomposition resolves and leave gaps.", unresolved)
 	}

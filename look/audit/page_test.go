@@ -228,6 +228,24 @@ func TestUnresolvedAnglesAreNotNinety(t *testing.T) {
 	}
 }
 
+// TestZeroAnglesAreMeasured: equal matrices have angles of 0, which is not nothing,
+// and one changed weight in a million is not none.
+func TestZeroAnglesAreMeasured(t *testing.T) {
+	r := fake(1, block[:1])
+	s := r.Tensors[0].Spectrum
+	for k := range s.AnglesU {
+		s.AnglesU[k], s.AnglesV[k], s.AnglesUBound[k], s.AnglesVBound[k] = 0, 0, nil, nil
+	}
+	r.Totals.SparsityBF16, r.Totals.SparsityAbs, r.Others, r.Consensus = some(1-1e-6), some(1e-7), nil, nil
+	page := pageOf(t, r)
+	if strings.Contains(page, "nothing was measured") {
+		t.Error("angles of 0 are said not to have been measured")
+	}
+	if !strings.Contains(page, "&gt; 99.99 %") || !strings.Contains(page, "&lt; 0.01 %") {
+		t.Error("a share close to an end is rounded to it")
+	}
+}
+
 func TestPageOfOddResults(t *testing.T) {
 	one := fake(1, block[:1])
 	one.Tensors, one.Others, one.Consensus = one.Tensors[:1], nil, nil
