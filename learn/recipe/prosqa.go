@@ -98,43 +98,113 @@ func sentences(g *task.Graph, path []int) []string {
 	return steps
 }
 
-// branched makes one example of a problem and extra queries about its graph.
+// branched makes one example of a problem, extra queries about its graph, and a
+// recital of it.
 func branched(v *token.Vocab, rng *rand.Rand, p task.Problem, extra int, write writer) train.Example {
 	g, ok := p.Data.(*task.Graph)
 	at := strings.LastIndex(p.Question, " Is ")
 	if !ok || at < 0 {
 		return train.Supervised(v, p, 0)
 	}
-	e := train.Example{Tokens: append([]int{v.BOS()}, v.Encode(p.Question[:at])...)}
-	trunk := len(e.Tokens)
-	for i := range trunk {
-		e.Targets = append(e.Targets, -1)
-		e.Positions = append(e.Positions, i)
-		e.Branch = append(e.Branch, 0)
-	}
-	add := func(n int, query string, root, target int) {
+	e := trunk(v, p.Question[:at])
+	ask := func(n int, query string, root, target int) {
 		ids := v.Encode(query + "\n")
 		asked := len(ids)
 		solved := task.Problem{Steps: write(rng, g, root, target), Answer: g.IdxToSymbol[target]}
 		ids = append(append(ids, v.Encode(solved.Solution())...), v.EOS())
-		for i, id := range ids[:len(ids)-1] {
-			next := -1
-			if i+1 >= asked {
-				next = ids[i+1]
-			}
-			e.Tokens = append(e.Tokens, id)
-			e.Targets = append(e.Targets, next)
-			e.Positions = append(e.Positions, trunk+i)
-			e.Branch = append(e.Branch, n)
-		}
+		e.add(n, ids, func(i int) bool { return i >= asked })
 	}
-	add(1, p.Question[at:], g.Root, g.Target)
+	ask(1, p.Question[at:], g.Root, g.Target)
 	for n := range extra {
 		if q, root, target, ok := otherQuery(rng, g); ok {
-			add(n+2, q, root, target)
+			ask(n+2, q, root, target)
 		}
 	}
+	e.recite(v, rng, extra+2, g)
+	return e.Example
+}
+
+// tree is an example in the making: a trunk, and branches that all stand right
+// after it.
+type tree struct {
+	train.Example
+	trunk int
+}
+
+// trunk begins an example with a text that is only read.
+func trunk(v *token.Vocab, text string) *tree {
+	e := &tree{}
+	e.Tokens = append([]int{v.BOS()}, v.Encode(text)...)
+	e.trunk = len(e.Tokens)
+	for i := range e.trunk {
+		e.Targets = append(e.Targets, -1)
+		e.Positions = append(e.Positions, i)
+		e.Branch = append(e.Branch, 0)
+	}
 	return e
+}
+
+// add appends branch n; wanted tells which of the ids are targets.
+func (e *tree) add(n int, ids []int, wanted func(i int) bool) {
+	for i, id := range ids[:len(ids)-1] {
+		next := -1
+		if wanted(i + 1) {
+			next = ids[i+1]
+		}
+		e.Tokens = append(e.Tokens, id)
+		e.Targets = append(e.Targets, next)
+		e.Positions = append(e.Positions, e.trunk+i)
+		e.Branch = append(e.Branch, n)
+	}
+}
+
+// recitals is how often a recited graph is said again.
+const recitals = 3
+
+// recited makes an example of nothing but look-ups: the sentences of a question,
+// and the same sentences again in other orders.
+func recited(v *token.Vocab, rng *rand.Rand, p task.Problem) train.Example {
+	e := trunk(v, p.Question[:strings.LastIndex(p.Question, " Is ")])
+	for n := range recitals {
+		e.recite(v, rng, n+1, p.Data.(*task.Graph))
+	}
+	return e.Example
+}
+
+// aside is the weight of what a recital says between its look-ups. Nothing tells
+// which sentence comes next, and learning the words' frequencies at full weight
+// drowned the look-ups; but where only those were targets, the first solutions
+// came as a shock that undid them.
+const aside = 0.05
+
+// recite appends a branch of all sentences of a graph in random order, a line
+// each, as solutions write them.
+func (e *tree) recite(v *token.Vocab, rng *rand.Rand, n int, g *task.Graph) {
+	for len(e.Weights) < len(e.Tokens) {
+		e.Weights = append(e.Weights, 1)
+	}
+	ids := v.Encode("\n")
+	lookUp := map[int]bool{}
+	parents := g.Parents()
+	for _, i := range rng.Perm(len(g.Edges)) {
+		from, to := g.Edges[i][0], g.Edges[i][1]
+		every := "Every "
+		if len(parents[from]) == 0 {
+			every = ""
+		}
+		ids = append(ids, v.Encode(every+g.IdxToSymbol[from]+" is a")...)
+		lookUp[len(ids)] = true
+		ids = append(ids, v.Encode(" "+g.IdxToSymbol[to]+".\n")...)
+	}
+	ids = append(ids, v.EOS())
+	e.add(n, ids, func(i int) bool { return i > 0 })
+	for i := range ids[1:] {
+		if lookUp[i+1] {
+			e.Weights = append(e.Weights, 1)
+		} else {
+			e.Weights = append(e.Weights, aside)
+		}
+	}
 }
 
 // smallestGraph is the size, in slots, of the first graphs of a ramp: a few

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"orrery/learn/nn"
+	"orrery/learn/token"
 	"orrery/learn/train"
 	"orrery/task"
 )
@@ -164,12 +165,17 @@ func TestBranchedIsSumOfPlain(t *testing.T) {
 					t.Fatalf("token %d of branch %d stands at %d, want %d", i, n, e.Positions[i], len(plain.Tokens))
 				}
 				plain.Tokens, plain.Targets = append(plain.Tokens, id), append(plain.Targets, e.Targets[i])
+				plain.Weights = append(plain.Weights, e.Weights[i])
 			}
 			if len(plain.Tokens) == slices.Index(e.Branch, 1) {
 				continue // a query that could not be drawn
 			}
 			branches++
 			text := v.Decode(plain.Tokens[1:])
+			if n == 6 {
+				checkRecital(t, v, g, plain, text)
+				continue
+			}
 			question, solution, _ := strings.Cut(text, "\n")
 			lines := strings.Split(solution, "\n")
 			q := task.Problem{Task: "prosqa", Question: question, Steps: lines[:len(lines)-1]}
@@ -186,6 +192,43 @@ func TestBranchedIsSumOfPlain(t *testing.T) {
 	}
 	if branches < 200 {
 		t.Errorf("60 problems with 4 further queries gave %d branches, want at least 200", branches)
+	}
+}
+
+// checkRecital wants every sentence once, and the ends of sentences to be what
+// counts.
+func checkRecital(t *testing.T, v *token.Vocab, g *task.Graph, plain train.Example, text string) {
+	t.Helper()
+	_, said, _ := strings.Cut(text, "\n")
+	lines := strings.Split(strings.TrimSuffix(said, "\n"), "\n")
+	children := g.Children()
+	for from, list := range children {
+		for _, to := range list {
+			every := "Every "
+			if len(g.Parents()[from]) == 0 {
+				every = ""
+			}
+			s := every + g.IdxToSymbol[from] + " is a " + g.IdxToSymbol[to] + "."
+			if slices.Index(lines, s) < 0 {
+				t.Fatalf("%q is not in the recital %q", s, lines)
+			}
+		}
+	}
+	if len(lines) != len(g.Edges) {
+		t.Fatalf("%d sentences are recited as %d", len(g.Edges), len(lines))
+	}
+	full := 0
+	for i, w := range plain.Weights {
+		if plain.Targets[i] < 0 || w != 1 {
+			continue
+		}
+		full++
+		if next := v.Decode([]int{plain.Targets[i]}); !slices.Contains(g.IdxToSymbol, strings.TrimSpace(next)) {
+			t.Fatalf("%q has full weight in a recital", next)
+		}
+	}
+	if full != len(g.Edges) {
+		t.Fatalf("%d look-ups count in full, want %d", full, len(g.Edges))
 	}
 }
 
