@@ -43,8 +43,8 @@ func (s *maskSource) blockRows() int64 {
 type maskWork struct {
 	codes          []uint16
 	near           []float32
-	low, high      []int64 // histograms: of codes, of the upper or lower half of approximations
-	lowTie, prTies []int64 // entries of the block that tie
+	low, high      []int64  // histograms: of codes, of the upper or lower half of approximations
+	lowTie, prTies []uint32 // entries of the block that tie, counted from its first
 }
 
 // block is the rows [lo, hi) of block i.
@@ -163,7 +163,7 @@ func (s *maskSource) masks(ctx context.Context, workers int, alpha float64) (*ma
 			case c < lowAt:
 				setBit(set.low, at+int64(j))
 			case c == lowAt:
-				w.lowTie = append(w.lowTie, at+int64(j))
+				w.lowTie = append(w.lowTie, uint32(j))
 			}
 		}
 		if s.k > 0 {
@@ -172,14 +172,15 @@ func (s *maskSource) masks(ctx context.Context, workers int, alpha float64) (*ma
 				case b > edge:
 					setBit(set.princ, at+int64(j))
 				case b == edge:
-					w.prTies = append(w.prTies, at+int64(j))
+					w.prTies = append(w.prTies, uint32(j))
 				}
 			}
 		}
 		return nil
-	}, func(w *maskWork, _ int) {
-		lowTake -= take1(set.low, w.lowTie, lowTake)
-		take -= take1(set.princ, w.prTies, take)
+	}, func(w *maskWork, i int) {
+		lo, _ := s.block(i)
+		lowTake -= setFirst(set.low, lo*s.cols, w.lowTie, lowTake)
+		take -= setFirst(set.princ, lo*s.cols, w.prTies, take)
 	})
 	return set, err
 }
@@ -197,11 +198,11 @@ func merged(all []*maskWork) (low, high []int64) {
 	return low, high
 }
 
-// take1 sets the first of the positions, at most left of them.
-func take1(mask []uint64, at []int64, left int64) int64 {
-	n := min(left, int64(len(at)))
-	for _, i := range at[:n] {
-		setBit(mask, i)
+// setFirst sets the first of the entries from, plus those in list, at most left of them.
+func setFirst(mask []uint64, from int64, list []uint32, left int64) int64 {
+	n := min(left, int64(len(list)))
+	for _, i := range list[:n] {
+		setBit(mask, from+int64(i))
 	}
 	return n
 }
