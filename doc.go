@@ -17,6 +17,12 @@
 // GRPO, whose sampler and trainer share kernels and so their log-probabilities;
 // recipe is the named experiments.
 //
+// # look: seeing what happened
+//
+// group is finite groups as checked tables, and their real irreducible components
+// from the table alone. grok trains two-layer nets on them, with a gradient derived by
+// hand and weights kept along the way, and lets an Analysis say what they mean.
+//
 // # think: making a model reason well
 //
 // confidence turns log-probabilities into the confidence of tokens, groups and
