@@ -2,6 +2,7 @@ package delta
 
 import (
 	"context"
+	"crypto/subtle"
 	"fmt"
 	"io"
 	"math"
@@ -13,58 +14,63 @@ import (
 	"orrery/learn/checkpoint"
 )
 
-// benchPair writes a pair of bf16 checkpoints, 16 tensors of 16 MiB: weights of
-// standard deviation 0.02 in float32, moved by normal steps of sigma and rounded.
-func benchPair(tb testing.TB, dir string, sigma float64) (base, tuned string) {
-	base, tuned = filepath.Join(dir, "base.safetensors"), filepath.Join(dir, "tuned.safetensors")
-	var a, b []checkpoint.Entry
+// benchSigma changes about 2 % of the elements, sftSigma about 70 %.
+const (
+	benchSigma = 5e-7
+	sftSigma   = 1e-4
+)
+
+// benchFile writes 16 tensors of 16 MiB of bf16: weights of standard deviation
+// 0.02 in float32, moved by normal steps of sigma and rounded.
+func benchFile(tb testing.TB, path string, sigma float64) string {
+	var list []checkpoint.Entry
 	for i := range 16 {
 		shape := []int{2048, 4096}
-		entry := func(moved bool) checkpoint.Entry {
-			return checkpoint.Entry{Name: fmt.Sprintf("layers.%d.weight", i), DType: checkpoint.BF16, Shape: shape, From: func(w io.Writer) error {
-				r, s := rand.New(rand.NewPCG(1, uint64(i))), rand.New(rand.NewPCG(2, uint64(i)))
-				row := make([]byte, 2*shape[1])
-				for range shape[0] {
-					for k := range shape[1] {
-						x := 0.02 * r.NormFloat64()
-						if moved {
-							x += sigma * s.NormFloat64()
-						}
-						store(row, k, 2, uint64(checkpoint.BF16From(float32(x))))
+		list = append(list, checkpoint.Entry{Name: fmt.Sprintf("layers.%d.weight", i), DType: checkpoint.BF16, Shape: shape, From: func(w io.Writer) error {
+			weights, steps := rand.New(rand.NewPCG(1, uint64(i))), rand.New(rand.NewPCG(2, uint64(i)))
+			row := make([]byte, 2*shape[1])
+			for range shape[0] {
+				for k := range shape[1] {
+					x := 0.02 * weights.NormFloat64()
+					if sigma > 0 {
+						x += sigma * steps.NormFloat64()
 					}
-					if _, err := w.Write(row); err != nil {
-						return err
-					}
+					store(row, k, 2, uint64(checkpoint.BF16From(float32(x))))
 				}
-				return nil
-			}}
-		}
-		a, b = append(a, entry(false)), append(b, entry(true))
+				if _, err := w.Write(row); err != nil {
+					return err
+				}
+			}
+			return nil
+		}})
 	}
-	if err := checkpoint.Write(base, a, nil); err != nil {
+	if err := checkpoint.Write(path, list, nil); err != nil {
 		tb.Fatal(err)
 	}
-	if err := checkpoint.Write(tuned, b, nil); err != nil {
-		tb.Fatal(err)
-	}
-	return base, tuned
+	return path
 }
 
-// benchSigma changes about 2 % of the elements.
-const benchSigma = 5e-7
-
-// TestBenchPair writes the pair that scripts/bench/delta.sh compares on.
+// TestBenchPair writes the files that scripts/bench/delta.sh compares on.
 func TestBenchPair(t *testing.T) {
 	dir := os.Getenv("ORRERY_BENCH_PAIR")
 	if dir == "" {
-		t.Skip("writes 1 GiB for scripts/bench/delta.sh, which sets ORRERY_BENCH_PAIR to a folder")
+		t.Skip("writes 1.3 GB for scripts/bench/delta.sh, which sets ORRERY_BENCH_PAIR to a folder")
 	}
-	for name, sigma := range map[string]float64{"rl": benchSigma, "sft": 1e-4} {
-		sub := filepath.Join(dir, name)
-		if err := os.MkdirAll(sub, 0o777); err != nil {
+	base := benchFile(t, filepath.Join(dir, "base.safetensors"), 0)
+	for name, sigma := range map[string]float64{"rl": benchSigma, "sft": sftSigma} {
+		tuned := benchFile(t, filepath.Join(dir, name+".safetensors"), sigma)
+		a, err := os.ReadFile(base)
+		if err != nil {
 			t.Fatal(err)
 		}
-		benchPair(t, sub, sigma)
+		b, err := os.ReadFile(tuned)
+		if err != nil {
+			t.Fatal(err)
+		}
+		subtle.XORBytes(a, a, b)
+		if err := os.WriteFile(filepath.Join(dir, name+".xor"), a, 0o666); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
@@ -72,7 +78,8 @@ func TestBenchPair(t *testing.T) {
 // SHA-256 of both files, which no verified update can do without.
 func BenchmarkDelta(b *testing.B) {
 	dir := b.TempDir()
-	base, tuned := benchPair(b, dir, benchSigma)
+	base := benchFile(b, filepath.Join(dir, "base.safetensors"), 0)
+	tuned := benchFile(b, filepath.Join(dir, "tuned.safetensors"), benchSigma)
 	st, err := os.Stat(tuned)
 	if err != nil {
 		b.Fatal(err)
