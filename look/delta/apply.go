@@ -287,6 +287,7 @@ func (p *patcher) tensor(ctx context.Context, j target) error {
 type patch struct {
 	*tensor
 	w    int
+	n    int64 // elements
 	pos  *positionReader
 	val  *valueReader
 	next int64 // next changed element of a gap encoding
@@ -294,7 +295,7 @@ type patch struct {
 }
 
 func (p *patcher) open(t *tensor) (*patch, error) {
-	r := &patch{tensor: t, w: width(t.DType), left: t.Changed}
+	r := &patch{tensor: t, w: width(t.DType), n: t.elements(), left: t.Changed}
 	if t.Encoding == None {
 		return r, nil
 	}
@@ -304,7 +305,7 @@ func (p *patcher) open(t *tensor) (*patch, error) {
 	}
 	r.val = newValueReader(section, t.Val, &p.unpack, r.w, t.Base != "")
 	if t.Idx == nil {
-		r.left = t.elements()
+		r.left = r.n
 		return r, nil
 	}
 	if section, _, err = p.file.Section(t.Name + suffixIdx); err != nil {
@@ -321,15 +322,15 @@ func (p *patcher) open(t *tensor) (*patch, error) {
 // advance finds the next position, past the tensor's end if there is none.
 func (r *patch) advance() error {
 	if r.left == 0 {
-		r.next = r.elements()
+		r.next = r.n
 		return nil
 	}
 	g, err := r.pos.gap()
 	if err != nil {
 		return err
 	}
-	if g >= r.elements()-r.next-1 {
-		return damaged("a position is past the tensor's %d elements", r.elements())
+	if g >= r.n-r.next-1 {
+		return damaged("a position is past the tensor's %d elements", r.n)
 	}
 	r.next += g + 1
 	return nil
@@ -354,7 +355,7 @@ func (r *patch) chunk(b []byte, at int64) error {
 			for ; mask != 0; mask &= mask - 1 {
 				e := i + bits.TrailingZeros64(mask)
 				if e >= n {
-					return damaged("the bitmap has bits past the tensor's %d elements", r.elements())
+					return damaged("the bitmap has bits past the tensor's %d elements", r.n)
 				}
 				if err := r.set(b, e); err != nil {
 					return err

@@ -415,7 +415,7 @@ func FuzzBlobs(f *testing.F) {
 			return
 		}
 		var u unpacker
-		p := &patch{tensor: ten, w: 2, left: changed, next: -1,
+		p := &patch{tensor: ten, w: 2, n: n, left: changed, next: -1,
 			pos: newPositionReader(strings.NewReader(string(idx)), ten.Idx, &u), val: newValueReader(strings.NewReader(string(val)), ten.Val, &u, 2, true)}
 		if enc == Gap && p.advance() != nil {
 			return

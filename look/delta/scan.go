@@ -42,13 +42,12 @@ func maskSlow(a, b []byte, width int) (mask uint64) {
 
 // mask64 is maskSlow for exactly 64 elements, eight bytes at a time.
 func mask64(a, b []byte, width int) (mask uint64) {
-	a, b = a[:64*width], b[:64*width]
 	per := 8 / width // elements a word
-	for i := 0; i < 8*width; i++ {
-		x := binary.LittleEndian.Uint64(a[8*i:]) ^ binary.LittleEndian.Uint64(b[8*i:])
-		if x != 0 {
-			mask |= lanes(x, width) << (i * per)
+	for i := 0; len(a) >= 8 && len(b) >= 8; i += per {
+		if x := binary.LittleEndian.Uint64(a) ^ binary.LittleEndian.Uint64(b); x != 0 {
+			mask |= lanes(x, width) << i
 		}
+		a, b = a[8:], b[8:]
 	}
 	return mask
 }
