@@ -40,9 +40,10 @@ var layers = map[string][]string{
 
 	"look/audit": {"learn/tensor", "learn/checkpoint", "look/spectrum", "look/delta", "report"},
 	"look/delta": {"learn/checkpoint"},
-	"look/grok":  {"learn/tensor", "learn/train", "learn/recipe", "learn/checkpoint", "look/cogs", "look/group", "report"},
+	"look/grok":  {"learn/tensor", "learn/train", "learn/recipe", "learn/checkpoint", "look/cogs", "look/group", "look/li2", "report"},
 	"look/cogs":  {"report"},
 	"look/group": {},
+	"look/li2":   {"look/group", "learn/tensor", "report"},
 
 	"look/spectrum": {"learn/tensor"},
 
