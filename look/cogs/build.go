@@ -19,15 +19,15 @@ type Construction struct {
 var Constructions = []Construction{
 	{"F6", "z_ν*z_syn at every frequency: six nodes each, exact", func(d int, p Phases) *Built {
 		return everywhere(d, func(int) Element { return ZNu(p.Nu).Times(ZSyn()) })
-	}, 1023},
+	}, 127},
 	{"F6i", "z_ν=i*z_syn,αβ at every frequency: six nodes each, exact", func(d int, p Phases) *Built {
 		return everywhere(d, func(int) Element { return ZNuI().Times(ZSynAlphaBeta(p.Alpha, p.Beta)) })
-	}, 1023},
+	}, 127},
 	{"F4", "z_ν=i*z_ξ at every frequency: four nodes each; no solution, since Rn stays: loss 2(1 − 1/d)", func(d int, p Phases) *Built {
 		return everywhere(d, func(int) Element { return ZNuI().Times(ZXi(p.Xi)) })
-	}, 1023},
-	{"F46", "F4 but for six nodes at frequency 1, which have the bias that cancels Rn: 2d nodes, exact", f46, 1023},
-	{"F46-unbiased", "F46 before the bias: not a solution", unbiased46, 1023},
+	}, 127},
+	{"F46", "F4 but for six nodes at frequency 1, which have the bias that cancels Rn: 2d nodes, exact", f46, 127},
+	{"F46-unbiased", "F46 before the bias: not a solution", unbiased46, 127},
 	{"memorise", "a node for every pair: d² nodes, exact, and no structure", memorise, 43},
 }
 

@@ -3,6 +3,7 @@ package cogs
 import (
 	"fmt"
 	"math"
+	"strings"
 	"testing"
 )
 
@@ -103,6 +104,26 @@ func TestBuildRefuses(t *testing.T) {
 	}{{"F6", 4}, {"F6", 1}, {"F5", 5}, {"memorise", 101}} {
 		if _, err := Build(c.name, c.d, Generic); err == nil {
 			t.Errorf("%s at d=%d is built", c.name, c.d)
+		}
+	}
+}
+
+func TestBuiltBlocks(t *testing.T) {
+	for _, c := range Constructions {
+		b, err := Build(c.Name, 5, Generic)
+		if err != nil {
+			t.Fatal(err)
+		}
+		blocks, err := b.Blocks()
+		if err != nil {
+			t.Fatal(err)
+		}
+		page := render(t, blocks)
+		if strings.Contains(page, "<td>no</td>") || !strings.Contains(page, "<td>yes</td>") {
+			t.Errorf("the page of %s says that theory and measurement disagree, or nothing", c.Name)
+		}
+		if !strings.Contains(page, "without node 5") || !strings.Contains(page, "z_syn,αβ") {
+			t.Errorf("the page of %s removes no node or names no parts", c.Name)
 		}
 	}
 }

@@ -5,7 +5,9 @@ import (
 	"math"
 	"math/cmplx"
 	"math/rand/v2"
+	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 // planted is a network with an element of each kind at its frequencies, in turn.
@@ -212,5 +214,19 @@ func TestPublishedSharesSumToOne(t *testing.T) {
 			sum += p.Share[k]
 		}
 		near(t, fmt.Sprint(p.D, p.Source), sum, 1, 2e-4)
+	}
+}
+
+func TestSharesText(t *testing.T) {
+	s, _ := planted(23, Generic)
+	f := s.Factorise()
+	text := SharesText(23, Count(f, f))
+	if len(text) != 6 || !strings.Contains(text[2], "| 6 ") || !strings.Contains(text[2], "47.07 %") {
+		t.Errorf("two networks with three frequencies of order 4 each:\n%s", strings.Join(text, "\n"))
+	}
+	for _, l := range text {
+		if utf8.RuneCountInString(l) != utf8.RuneCountInString(text[0]) {
+			t.Errorf("lines differ in width:\n%s", strings.Join(text, "\n"))
+		}
 	}
 }

@@ -79,13 +79,13 @@ func yes(agree bool) string {
 func SharesTable(d int, s Shares) report.Block {
 	t := report.Table{Head: []string{"factors", "nodes", "frequencies", "share, 95 % interval"}, Caption: fmt.Sprintf(
 		"%d networks, %d frequencies; %d of %s are near z_ν=i. The last column is the authors' rule, of the %d frequencies that it can factor. "+
-			"Published shares disagree within order 6, where the split depends on the classifier; that of order 4 is the stable one.",
+			"Published shares lie inside or outside of the interval; they disagree within order 6, where the split depends on the classifier; that of order 4 is the stable one.",
 		s.Networks, s.Frequencies, s.Near, Kind6, s.Factorable)}
 	var rows []Published
 	for _, p := range PublishedShares {
 		if p.D == d {
 			rows = append(rows, p)
-			t.Head = append(t.Head, p.Source+", d = "+fmt.Sprint(d), "inside?")
+			t.Head = append(t.Head, p.Source+", d = "+fmt.Sprint(d))
 		}
 	}
 	if rows == nil {
@@ -96,7 +96,11 @@ func SharesTable(d int, s Shares) report.Block {
 		i := Wilson(s.Robust[k], s.Frequencies)
 		row := []string{string(k), map[Kind]string{Kind4: "4", Kind6i: "6", Kind6: "6", Other: "any"}[k], fmt.Sprint(s.Robust[k]), i.String()}
 		for _, p := range rows {
-			row = append(row, fmt.Sprintf("%.2f %%", 100*p.Share[k]), yes(i.Holds(p.Share[k])))
+			where := "outside"
+			if i.Holds(p.Share[k]) {
+				where = "inside"
+			}
+			row = append(row, fmt.Sprintf("%.2f %%, %s", 100*p.Share[k], where))
 		}
 		t.Rows = append(t.Rows, append(row, Wilson(s.Compatible[k], s.Factorable).String()))
 	}
