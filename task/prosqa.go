@@ -1,9 +1,6 @@
 package task
 
-import (
-	"math/rand/v2"
-	"slices"
-)
+import "math/rand/v2"
 
 // ProsQA is graph reachability in words (arXiv 2412.06769): a person, rules
 // "Every c is a d.", and two candidate kinds of which the person is one.
@@ -32,16 +29,6 @@ func (ProsQA) Instruction() string {
 func (ProsQA) Words() []string {
 	texts := []string{"Every is a", "Is a or"}
 	return wordsIn(append(append(texts, persons[:]...), kinds[:]...)...)
-}
-
-// Subjects lists the beginnings of the sentences about each person and each
-// kind, "N is a" and "x is a": for vocabularies in which a look-up is one token.
-func (ProsQA) Subjects() []string {
-	var s []string
-	for _, name := range slices.Concat(persons[:], kinds[:]) {
-		s = append(s, name+" is a")
-	}
-	return s
 }
 
 // ProsQAShapeOf is the shape of a level's graphs.

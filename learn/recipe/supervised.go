@@ -23,36 +23,23 @@ type Supervised struct {
 	// graph.
 	ExtraQueries int `json:"extra_queries"`
 
-	// Search writes ProsQA's solutions as the walks that find the answer,
-	// instead of a shortest path.
-	Search bool `json:"search"`
-
-	// Recital is how many steps at the beginning only say the sentences of
-	// ProsQA's questions again in other orders. Their graphs begin small and grow.
-	Recital int `json:"recital"`
+	// Backward writes ProsQA's solutions from the answer up to the person.
+	Backward bool `json:"backward"`
 
 	// GraphRamp is the step from which on ProsQA's graphs have their full size;
 	// they begin small and grow linearly. 0: full from the beginning.
 	GraphRamp int `json:"graph_ramp"`
 }
 
-// phrases are texts of more than a word that ProsQA's sentences are made of:
-// ". Every", and the subject with its "is a", at the beginning of a line and
-// after a blank. So the kind that a sentence leads to stands right behind one
-// token that says from where, in the question and in the solution, and a look-up
-// is a plain induction: find the same token, copy what follows it.
-func phrases() []string {
-	list := []string{". Every"}
-	for _, s := range (task.ProsQA{}).Subjects() {
-		list = append(list, " "+s, s)
-	}
-	return list
-}
+// phrases are texts of more than a word that stand in every sentence of a
+// ProsQA question. As tokens of their own they shorten it by a third, and bring
+// the two kinds that a sentence relates next to each other.
+var phrases = []string{" is a", ". Every"}
 
 // Vocabulary is the tokenizer of the models made here: bytes, the words of all
 // tasks, and some phrases.
 func Vocabulary() (*token.Vocab, error) {
-	return token.New(append(token.Pieces(task.Vocabulary()), phrases()...))
+	return token.New(append(token.Pieces(task.Vocabulary()), phrases...))
 }
 
 // Run implements Settings.
@@ -70,8 +57,8 @@ func (s *Supervised) prepare(name string, o Options) (*train.Run, error) {
 	if err != nil {
 		return nil, fmt.Errorf("recipe %s: %w", name, err)
 	}
-	if s.ExtraQueries < 0 || s.GraphRamp < 0 || s.Recital < 0 {
-		return nil, fmt.Errorf("recipe %s: extra_queries is %d, recital %d and graph_ramp %d, want at least 0", name, s.ExtraQueries, s.Recital, s.GraphRamp)
+	if s.ExtraQueries < 0 || s.GraphRamp < 0 {
+		return nil, fmt.Errorf("recipe %s: extra_queries is %d and graph_ramp %d, want at least 0", name, s.ExtraQueries, s.GraphRamp)
 	}
 	if o.Dir == "" {
 		return nil, errors.New("recipe " + name + ": no run folder is given")
@@ -81,10 +68,16 @@ func (s *Supervised) prepare(name string, o Options) (*train.Run, error) {
 	if err != nil {
 		return nil, fmt.Errorf("recipe %s: %w", name, err)
 	}
-	write := writer(shortest)
-	if s.Search {
-		write = search
-		rewrite(problems.HeldOut(), s.Train.Seed)
+	write := func(p task.Problem) task.Problem { return p }
+	if s.Backward {
+		write = backward
+		for _, held := range problems.HeldOut() {
+			for i, p := range held {
+				if p.Task == "prosqa" {
+					held[i] = backward(p)
+				}
+			}
+		}
 	}
 	problems.Expand = map[string]func(*rand.Rand, task.Problem) train.Example{
 		"prosqa": func(rng *rand.Rand, p task.Problem) train.Example {
@@ -98,32 +91,6 @@ func (s *Supervised) prepare(name string, o Options) (*train.Run, error) {
 	}
 	return &train.Run{
 		Dir: o.Dir, Resume: o.Resume, Recipe: Choice{name, s},
-		Config: s.Train, Model: s.Model, Vocab: v, Source: opening{problems, v, s.Recital},
+		Config: s.Train, Model: s.Model, Vocab: v, Source: problems,
 	}, nil
-}
-
-// rewrite writes the held-out solutions of ProsQA as searches.
-func rewrite(held [][]task.Problem, seed uint64) {
-	for _, problems := range held {
-		for i, p := range problems {
-			if g, ok := p.Data.(*task.Graph); ok {
-				problems[i].Steps = search(rand.New(rand.NewPCG(seed, uint64(i))), g, g.Root, g.Target)
-			}
-		}
-	}
-}
-
-// opening is a source of problems that begins with recitals.
-type opening struct {
-	*train.Problems
-	vocab *token.Vocab
-	until int
-}
-
-// Draw implements train.Source. A recital shows no query and no solution.
-func (o opening) Draw(rng *rand.Rand, step int) train.Example {
-	if step < o.until {
-		return recited(o.vocab, rng, growing(rng, step, o.until, task.Standard))
-	}
-	return o.Problems.Draw(rng, step)
 }

@@ -19,7 +19,6 @@ type Config struct {
 	Steps           int        `json:"steps"`            // optimiser steps, > 0
 	BatchTokens     int        `json:"batch_tokens"`     // input tokens of a batch (of a pass, in GRPO), > 0: the example that reaches it is the last
 	InitScale       float64    `json:"init_scale"`       // multiplies the initial matrices of nn.New; 0 stands for 1. Without meaning for a Base
-	InitLookup      bool       `json:"init_lookup"`      // adds nn.Model.InitLookup to them. Without meaning for a Base
 	Clip            float64    `json:"clip"`             // largest global norm of the gradient; 0: no clipping
 	CheckpointEvery int        `json:"checkpoint_every"` // steps; 0: at evaluations and at the end only
 	Optimizer       Optimizer  `json:"optimizer"`

@@ -15,8 +15,6 @@ type Mix struct {
 	Task   string  `json:"task"`
 	Weight float64 `json:"weight"` // share of the examples, relative to the others'
 
-	From int `json:"from,omitempty"` // the step from which on it takes part
-
 	// The share of easy problems goes linearly from EasyStart at step 0 to
 	// EasyEnd at step EasyUntil and stays there; the rest are standard ones.
 	EasyStart float64 `json:"easy_start"`
@@ -56,6 +54,7 @@ type Problems struct {
 	vocab *token.Vocab
 	mix   []Mix
 	tasks []task.Task
+	total float64
 	held  [][]task.Problem // per task
 	asked map[string]bool  // questions of held
 }
@@ -66,9 +65,6 @@ func NewProblems(v *token.Vocab, mix []Mix, seed uint64, held int) (*Problems, e
 	if len(mix) == 0 {
 		return nil, errors.New("training problems: the mix is empty, name at least one task")
 	}
-	if !slices.ContainsFunc(mix, func(m Mix) bool { return m.From == 0 }) {
-		return nil, errors.New("training problems: every task of the mix begins later, set from to 0 in one")
-	}
 	s := &Problems{vocab: v, mix: mix, asked: map[string]bool{}}
 	for i, m := range mix {
 		t, err := task.Lookup(m.Task)
@@ -76,8 +72,8 @@ func NewProblems(v *token.Vocab, mix []Mix, seed uint64, held int) (*Problems, e
 			return nil, fmt.Errorf("training problems, mix %d: %w", i, err)
 		}
 		share := func(x float64) bool { return x >= 0 && x <= 1 }
-		if !(m.Weight > 0) || !share(m.EasyStart) || !share(m.EasyEnd) || m.EasyUntil < 0 || m.From < 0 {
-			return nil, fmt.Errorf("training problems, mix %d (%s): want a weight above 0, shares from 0 to 1 and easy_until and from at least 0, got %+v", i, m.Task, m)
+		if !(m.Weight > 0) || !share(m.EasyStart) || !share(m.EasyEnd) || m.EasyUntil < 0 {
+			return nil, fmt.Errorf("training problems, mix %d (%s): want a weight above 0, shares from 0 to 1 and easy_until at least 0, got %+v", i, m.Task, m)
 		}
 		if m.Easy && m.Hard {
 			return nil, fmt.Errorf("training problems, mix %d (%s): easy and hard are both set, choose one", i, m.Task)
@@ -86,6 +82,7 @@ func NewProblems(v *token.Vocab, mix []Mix, seed uint64, held int) (*Problems, e
 			return nil, fmt.Errorf("training problems, mix %d: %s is named twice, give it one weight", i, m.Task)
 		}
 		s.tasks = append(s.tasks, t)
+		s.total += m.Weight
 		level := task.Standard
 		switch {
 		case m.Easy:
@@ -118,17 +115,8 @@ func (s *Problems) Draw(rng *rand.Rand, step int) Example {
 
 // Pose implements Poser.
 func (s *Problems) Pose(rng *rand.Rand, step int) task.Problem {
-	total, last := 0.0, 0
-	for i, m := range s.mix {
-		if step >= m.From {
-			total, last = total+m.Weight, i
-		}
-	}
-	u, at := rng.Float64()*total, 0
-	for ; at < last; at++ {
-		if step < s.mix[at].From {
-			continue
-		}
+	u, at := rng.Float64()*s.total, 0
+	for ; at < len(s.mix)-1; at++ {
 		if u -= s.mix[at].Weight; u < 0 {
 			break
 		}

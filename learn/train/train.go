@@ -194,11 +194,6 @@ func (t *trainer) initial() (m *nn.Model, err error) {
 			}
 		}
 	}
-	if t.Config.InitLookup && t.Base == nil {
-		if err := m.InitLookup(t.Config.Seed); err != nil {
-			return nil, err
-		}
-	}
 	if t.Config.Weights == bf16 {
 		roundBF16(m.Params())
 	}
