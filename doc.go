@@ -23,6 +23,9 @@
 // from the table alone. grok trains two-layer nets on them, with a gradient derived by
 // hand and weights kept along the way, and lets an Analysis say what they mean.
 //
+// delta is the update between two checkpoints as a file, byte for byte; audit counts
+// with it.
+//
 // # think: making a model reason well
 //
 // confidence turns log-probabilities into the confidence of tokens, groups and

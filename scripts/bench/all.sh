@@ -24,3 +24,5 @@ echo; echo "== the proxy against net/http/httputil.ReverseProxy"
 bench Proxy ./internal/server 1s 3
 echo; echo "== singular values and vectors against NumPy and SciPy"
 bash scripts/bench/spectrum.sh 3
+echo; echo "== updates between checkpoints against zstd and SHA-256"
+bash scripts/bench/delta.sh
