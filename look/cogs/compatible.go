@@ -56,11 +56,12 @@ func (z Element) compatible() Compatible {
 // second, and returns the factors: (1, ratio) and the first half divided by its
 // first column.
 //
-// The authors go by the row of C alone. That does not decide: the phases of
-// z_ν=i*z_syn,αβ are three equal pairs, so that nodes of a pair have the constant
-// ratio 1, and nodes of neighbouring pairs the constant ratio ω₃; noise would
-// choose, two times out of three wrongly. Of the orders that are as good as the
-// best within the tolerance, the one with the least err is taken.
+// The authors go by the row of C alone. That does not decide for the exact
+// z_ν=i*z_syn,αβ: its phases are three equal pairs, so that nodes of a pair have
+// the constant ratio 1 and nodes of neighbouring pairs the constant ratio ω₃. Of the
+// orders that are as good as the best within the tolerance, the one with the
+// least err is taken. In trained networks, whose pairs are not exactly a third of a
+// turn apart, this changes little.
 func (z Element) halves() (first, second Element, err float64) {
 	n := z.Order()
 	half := n / 2

@@ -5,21 +5,21 @@ import (
 	"strconv"
 )
 
-// Shares counts frequencies by kind, over one network or several.
+// Shares counts frequencies by kind, over one network or several of one D.
 type Shares struct {
-	Networks    int
-	Frequencies int // (D−1)/2 a network
-	Robust      map[Kind]int
-	Near        int // of Kind6, those near z_ν=i
-	Orders      map[int]int
+	Networks    int          `json:"networks"`
+	Frequencies int          `json:"frequencies"` // (D−1)/2 a network
+	Robust      map[Kind]int `json:"kinds"`
+	Near        int          `json:"near"`   // of Kind6, those near z_ν=i
+	Orders      map[int]int  `json:"orders"` // order: frequencies
 	// Compatible counts those that the authors' rule finds factorable.
-	Compatible map[Kind]int
-	Factorable int
+	Compatible map[Kind]int `json:"authors_rule"`
+	Factorable int          `json:"factorable"`
 }
 
-// Count adds up networks of one D.
+// Count counts the frequencies of networks of one D.
 func Count(f ...*Factorisation) Shares {
-	s := Shares{Robust: map[Kind]int{}, Orders: map[int]int{}, Compatible: map[Kind]int{}}
+	s := Sum()
 	for _, one := range f {
 		s.Networks++
 		for _, k := range one.Frequencies {
@@ -36,6 +36,27 @@ func Count(f ...*Factorisation) Shares {
 		}
 	}
 	return s
+}
+
+// Sum adds up counts, such as those of a sweep's trials.
+func Sum(all ...Shares) Shares {
+	sum := Shares{Robust: map[Kind]int{}, Orders: map[int]int{}, Compatible: map[Kind]int{}}
+	for _, s := range all {
+		sum.Networks += s.Networks
+		sum.Frequencies += s.Frequencies
+		sum.Near += s.Near
+		sum.Factorable += s.Factorable
+		for k, n := range s.Robust {
+			sum.Robust[k] += n
+		}
+		for k, n := range s.Compatible {
+			sum.Compatible[k] += n
+		}
+		for k, n := range s.Orders {
+			sum.Orders[k] += n
+		}
+	}
+	return sum
 }
 
 // Interval is a share with its 95 % interval.

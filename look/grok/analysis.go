@@ -3,6 +3,7 @@ package grok
 import (
 	"fmt"
 
+	"orrery/learn/recipe"
 	"orrery/report"
 )
 
@@ -19,6 +20,9 @@ type Analysis struct {
 	// Report adds sections to the page of a run; nil: none. It sees every
 	// evaluation and all kept weights.
 	Report func(*Run) ([]report.Block, error)
+
+	// Result adds lines to what a run prints in the end, and fields to --json.
+	Result func(*Run) (recipe.Result, error)
 
 	// Lazy reports whether a trial of a sweep, by its evaluations so far, has
 	// settled with memorising; nil: it cannot tell. Of the evaluations, only the

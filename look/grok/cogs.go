@@ -5,17 +5,37 @@ import (
 	"iter"
 	"math"
 
+	"orrery/learn/recipe"
 	"orrery/look/cogs"
 	"orrery/report"
 )
 
-func init() { Register(Analysis{Name: "cogs", Report: cogsReport}) }
+func init() {
+	Register(Analysis{Name: "cogs", Report: cogsReport, Result: cogsResult, Final: cogsFinal})
+}
 
-// cogsReport adds what CoGS says of a run, where its theory holds: a CoGS net
-// with squares on addition modulo an odd number.
+// isCogs reports whether CoGS' theory holds of a training: a CoGS net with squares
+// on addition modulo an odd number.
+func (e Experiment) isCogs() bool {
+	s := e.Settings
+	return s.Net == cogsNet && s.Activation == Square && e.Group.IsSum() && e.Group.Order()%2 == 1
+}
+
+// cogsFinal counts the factors of a trial's network, as cogs.Shares.
+func cogsFinal(e Experiment, n *Net) (any, error) {
+	if !e.isCogs() {
+		return nil, nil
+	}
+	w, err := cogs.From32(n.M, n.K, n.A, n.B, n.C)
+	if err != nil {
+		return nil, err
+	}
+	return cogs.Count(w.Spectrum().Factorise()), nil
+}
+
+// cogsReport adds what CoGS says of a run.
 func cogsReport(r *Run) ([]report.Block, error) {
-	s := r.Settings
-	if s.Net != cogsNet || s.Activation != Square || !r.Group.IsSum() || r.Group.Order()%2 == 0 || len(r.Epochs) == 0 {
+	if !r.isCogs() || len(r.Epochs) == 0 {
 		return nil, nil
 	}
 	h, err := cogs.Follow(r.snapshots(r.Epochs))
@@ -23,6 +43,28 @@ func cogsReport(r *Run) ([]report.Block, error) {
 		return nil, err
 	}
 	return h.Blocks(), nil
+}
+
+// cogsResult counts the factors in the end.
+func cogsResult(r *Run) (recipe.Result, error) {
+	if !r.isCogs() || len(r.Epochs) == 0 {
+		return recipe.Result{}, nil
+	}
+	h, err := r.late()
+	if err != nil {
+		return recipe.Result{}, err
+	}
+	l, n := newCogsLine(r, h), len(h.Factors().Frequencies)
+	line := fmt.Sprintf("of %d frequencies, %d have 4 nodes, %d have 6, %d another number", n, l.Orders[4], l.Orders[6], n-l.Orders[4]-l.Orders[6])
+	if !l.Settled {
+		line += "; that is still changing"
+	}
+	return recipe.Result{Lines: []string{line}, Fields: map[string]any{"cogs": l}}, nil
+}
+
+// late analyses the last kept epochs.
+func (r *Run) late() (*cogs.History, error) {
+	return cogs.Follow(r.snapshots(r.Epochs[max(0, len(r.Epochs)-cogs.Late):]))
 }
 
 // snapshots loads kept weights, one after the other.

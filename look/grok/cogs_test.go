@@ -2,6 +2,7 @@ package grok
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -112,6 +113,35 @@ func TestCogsTable(t *testing.T) {
 	if err != nil || !strings.Contains(string(page), "What the network consists of") {
 		t.Errorf("a member's report has no CoGS (%v)", err)
 	}
+	if out, err := s.Result(member); err != nil || !strings.Contains(strings.Join(out.Lines, "\n"), "of 3 frequencies, ") {
+		t.Errorf("a member's result is %v, %v", out.Lines, err)
+	}
+}
+
+// A sweep's trial counts its factors.
+func TestCogsTrial(t *testing.T) {
+	s := cogsSettings("Z7", 48, 300)
+	v, err := s.Trial(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var kept struct {
+		Finals struct{ Cogs cogs.Shares }
+	}
+	if err := json.Unmarshal(b, &kept); err != nil {
+		t.Fatal(err)
+	}
+	if got := cogs.Sum(kept.Finals.Cogs, kept.Finals.Cogs); got.Networks != 2 || got.Frequencies != 6 || got.Orders[4] != 2*kept.Finals.Cogs.Orders[4] {
+		t.Errorf("twice the trial %s has the shares %+v", b, got)
+	}
+	li := li2("Z7", 8, 0.5, 0.01, 0)
+	if v, err := cogsFinal(Experiment{Settings: li}, nil); v != nil || err != nil {
+		t.Errorf("a Li2 net has CoGS factors: %v, %v", v, err)
+	}
 }
 
 // Where the theory does not hold, nothing is said.
@@ -130,6 +160,9 @@ func TestCogsKeepsSilent(t *testing.T) {
 		}
 		if blocks, err := cogsReport(r); err != nil || blocks != nil {
 			t.Errorf("%s, %s, %s: %d blocks, %v", s.Net, s.Group, s.Activation, len(blocks), err)
+		}
+		if out, err := s.Result(dir); err != nil || out.Fields["cogs"] != nil {
+			t.Errorf("%s, %s, %s: result %v, %v", s.Net, s.Group, s.Activation, out.Fields["cogs"], err)
 		}
 		if s.Net == cogsNet {
 			if err := (&CogsTable{Net: s, Seeds: 1}).check(); err == nil {

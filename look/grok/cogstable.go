@@ -105,7 +105,7 @@ func (c *CogsTable) Run(ctx context.Context, name string, o recipe.Options) (err
 		if err := s.WriteReport(dir); err != nil {
 			return err
 		}
-		h, r, err := late(dir)
+		h, r, err := lateOf(dir)
 		if err != nil {
 			return err
 		}
@@ -116,13 +116,13 @@ func (c *CogsTable) Run(ctx context.Context, name string, o recipe.Options) (err
 	return nil
 }
 
-// late analyses the last kept epochs of a run.
-func late(dir string) (*cogs.History, *Run, error) {
+// lateOf analyses the last kept epochs of the run in a folder.
+func lateOf(dir string) (*cogs.History, *Run, error) {
 	r, err := OpenRun(dir)
 	if err != nil {
 		return nil, nil, err
 	}
-	h, err := cogs.Follow(r.snapshots(r.Epochs[max(0, len(r.Epochs)-cogs.Late):]))
+	h, err := r.late()
 	if err != nil {
 		return nil, nil, fmt.Errorf("the run in %s: %w", dir, err)
 	}
@@ -155,7 +155,7 @@ func (c *CogsTable) members(dir string) (lines []cogsLine, factors []*cogs.Facto
 		if _, err := os.Stat(filepath.Join(sub, "final", modelFile)); err != nil {
 			continue // not finished
 		}
-		h, r, err := late(sub)
+		h, r, err := lateOf(sub)
 		if err != nil {
 			return nil, nil, err
 		}

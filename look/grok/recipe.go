@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 
 	"orrery/learn/recipe"
 )
@@ -65,6 +66,17 @@ func (s *Settings) Result(dir string) (recipe.Result, error) {
 	if last.Test != nil {
 		line := mark(true, "generalises_epoch", "generalises from epoch %d on", "does not generalise")
 		out.Lines = append(out.Lines, fmt.Sprintf("test  %.2f %%: %s", 100*last.Test.Accuracy, line))
+	}
+	for _, a := range analyses {
+		if a.Result == nil {
+			continue
+		}
+		more, err := a.Result(r)
+		if err != nil {
+			return out, fmt.Errorf("reading the result of %s: analysis %s: %w", dir, a.Name, err)
+		}
+		out.Lines = append(out.Lines, more.Lines...)
+		maps.Copy(out.Fields, more.Fields)
 	}
 	return out, nil
 }
