@@ -56,7 +56,7 @@ and what the update would take as a file (docs/audit.md has every definition).
 		RunE: func(cmd *cobra.Command, args []string) error { return a.audit(cmd, args, &f) },
 	}
 	s := c.Flags()
-	s.StringVar(&f.spectra, "spectra", "", "none, top, exact or sample (default top)")
+	s.StringVar(&f.spectra, "spectra", "", "auto, none, top, exact or sample (default auto: exact up to 512 rows or columns)")
 	s.BoolVar(&f.exact, "exact", false, "all singular values: --spectra exact")
 	s.IntVar(&f.sample, "exact-sample", 0, "all singular values of so many matrices: --spectra sample")
 	s.IntVar(&f.o.K, "k", 0, "singular directions compared (default 16)")

@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"orrery/look/audit"
@@ -60,7 +61,7 @@ func summary(line func(string, ...any), run *audit.Run, short bool) {
 	line("update     ‖ΔW‖/‖W‖ %s   largest |ΔW| %s", general(t.Rel), general(t.MaxAbs))
 	if t.Matrices > 0 {
 		line("spectra    NSS median %s, worst %s   of %s", interval(t.NSSLow.Median, t.NSS.Median), general(t.NSS.Max), matrices(t.Matrices))
-		line("angles     largest, degrees: left median %s worst %s, right median %s worst %s", general(t.AngleU.Median), general(t.AngleU.Max), general(t.AngleV.Median), general(t.AngleV.Max))
+		angleLine(line, run)
 		line("ΔW         stable rank median %s   rank share median %s", general(t.SRank.Median), fixed(t.URank.Median, 3))
 	}
 	if m := t.Masks; m != nil {
@@ -73,6 +74,27 @@ func summary(line func(string, ...any), run *audit.Run, short bool) {
 		}
 	}
 	line("delta      %s predicted, %s dense, i.i.d. bound %s", size(float64(t.Delta.Predicted)), size(float64(t.Delta.Dense)), sizeOf(t.Delta.Bound))
+}
+
+// angleLine sums up each matrix's largest principal angle, where there is one:
+// a bound of 90° says nothing.
+func angleLine(line func(string, ...any), run *audit.Run) {
+	var resolved []float64
+	for _, m := range run.Matrices() {
+		if m.Spectrum == nil {
+			continue
+		}
+		if lo, hi := m.Spectrum.MaxAngle(); lo != nil && *lo == *hi {
+			resolved = append(resolved, *hi)
+		}
+	}
+	if len(resolved) == 0 {
+		line("angles     not resolved in any matrix: its leading values are too close together (--json has the bounds)")
+		return
+	}
+	slices.Sort(resolved)
+	median, worst := resolved[len(resolved)/2], resolved[len(resolved)-1]
+	line("angles     largest, degrees: median %s, worst %s   of %d resolved", general(&median), general(&worst), len(resolved))
 }
 
 // problems of pairing stand on top: a comparison of half a model looks like one.

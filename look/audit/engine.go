@@ -15,7 +15,7 @@ import (
 
 // Options of an audit. The zero value is the default.
 type Options struct {
-	Spectra     Spectra  // zero: SpectraTop
+	Spectra     Spectra  // zero: SpectraAuto
 	ExactSample int      // matrices of SpectraSample that are measured exactly; 0: 16
 	K           int      // singular directions compared; 0: 16
 	MaskK       int      // rank of the approximation behind the principal mask; 0: 64
@@ -40,6 +40,7 @@ type Spectra string
 
 // The ways.
 const (
+	SpectraAuto   Spectra = "auto"   // exact for matrices whose smaller side is at most exactSide, top for the others
 	SpectraTop    Spectra = "top"    // the largest, randomised, with a certificate
 	SpectraNone   Spectra = "none"   // not at all, and no principal mask
 	SpectraExact  Spectra = "exact"  // all values of every matrix
@@ -57,7 +58,7 @@ var ErrNothing = errors.New("no tensor of the two checkpoints could be compared"
 
 func (o Options) withDefaults() Options {
 	if o.Spectra == "" {
-		o.Spectra = SpectraTop
+		o.Spectra = SpectraAuto
 	}
 	if o.ExactSample == 0 {
 		o.ExactSample = 16
@@ -84,8 +85,8 @@ func (o Options) withDefaults() Options {
 func (o Options) Validate() error {
 	o = o.withDefaults()
 	switch {
-	case o.Spectra != SpectraTop && o.Spectra != SpectraNone && o.Spectra != SpectraExact && o.Spectra != SpectraSample:
-		return fmt.Errorf("spectra %q: known are none, top, exact and sample", o.Spectra)
+	case o.Spectra != SpectraAuto && o.Spectra != SpectraTop && o.Spectra != SpectraNone && o.Spectra != SpectraExact && o.Spectra != SpectraSample:
+		return fmt.Errorf("spectra %q: known are auto, none, top, exact and sample", o.Spectra)
 	case o.K < 1 || o.MaskK < 1 || o.ExactSample < 1:
 		return errors.New("k, mask-k and exact-sample count directions and matrices: at least 1")
 	case !(o.Alpha > 0 && o.Alpha < 1):
@@ -115,7 +116,7 @@ type auditor struct {
 	warnings []string
 	store    *store
 	similar  map[string][]*float64 // of a series, by tensor: a number a step
-	exactly  map[string]bool       // tensors that SpectraSample measures exactly
+	exactly  map[string]bool       // tensors that SpectraAuto or SpectraSample measures exactly
 }
 
 // Audit compares the base with each tuned checkpoint. If ctx ends, so does it,
@@ -131,7 +132,7 @@ func Audit(ctx context.Context, base *Checkpoint, tuned []*Checkpoint, o Options
 	if err := a.pair(base, tuned); err != nil {
 		return nil, err
 	}
-	a.sample()
+	a.choose()
 	if err := a.fits(); err != nil {
 		return nil, err
 	}

@@ -32,7 +32,7 @@ func fake(layers int, kinds []string) *Result {
 		r.Totals = Totals{Tensors: len(r.Tensors), N: int64(len(r.Tensors)) * 4096, ComparedShare: some(0.9987), SparsityBF16: some(0.712), SparsityAbs: some(0.64), SparsityExact: some(0.5), Rel: some(3.2e-4), MaxAbs: some(0.0012),
 			Matrices: layers * len(kinds), NSS: Stats{9, some(2e-5), some(2.1e-5), some(4e-4)}, AngleU: Stats{9, some(0.1), some(0.21), some(1.4)}, AngleV: Stats{9, some(0.1), some(0.2), some(1.3)}, SRank: Stats{9, some(20.0), some(21.0), some(44.0)},
 			URank: Stats{9, some(0.99), some(0.995), some(1.0)}, EnergyIn: Stats{9, some(0.01), some(0.011), some(0.02)},
-			Masks: &MaskTotals{K: 64, Alpha: 0.5, Matrices: 9, Princ: OverlapMean{some(0.29), some(0.5), some(0.28), some(0.01), some(0.0)}, Low: OverlapMean{some(0.71), some(0.5), some(0.7), some(0.01), some(1.0)}},
+			Masks: &MaskTotals{K: 64, Alpha: 0.5, Matrices: 9, Princ: OverlapMean{some(0.29), some(0.5), some(0.28), some(0.01), some(0.0), 9}, Low: OverlapMean{some(0.71), some(0.5), some(0.7), some(0.01), some(1.0), 9}},
 			Delta: DeltaTotals{Predicted: 51_000_000, Bound: some(48e6), Dense: 3_100_000_000}}
 		return r
 	}

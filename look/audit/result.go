@@ -156,8 +156,10 @@ type OverlapMean struct {
 	Baseline  *float64 `json:"baseline"`
 	Null      *float64 `json:"null"`
 	MinusNull *float64 `json:"minus_null"` // mean of observed-null where both exist
-	// Above is the share of matrices whose overlap is above both α and the null.
-	Above *float64 `json:"above"`
+	// Above is the share of the Judged matrices whose overlap is above both α and
+	// the null; judged are those that changed and have a null.
+	Above  *float64 `json:"above"`
+	Judged int      `json:"judged"`
 }
 
 // DeltaTotals is what a sparse update would take (command delta), before its header.

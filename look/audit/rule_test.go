@@ -114,6 +114,8 @@ func TestVerdicts(t *testing.T) {
 		{"no spectra", Totals{ChangedRaw: one, SparsityBF16: f(0.9)}, LabelInconclusive, "NSS was not measured"},
 		{"aligned", Totals{ChangedRaw: one, ChangedBF16: one, SparsityBF16: f(0.9), NSS: Stats{Median: f(1e-5)}, Masks: mask(0.8)}, LabelAligned, ""},
 		{"not aligned", Totals{ChangedRaw: one, ChangedBF16: one, SparsityBF16: f(0.9), NSS: Stats{Median: f(1e-5)}, Masks: mask(0.79)}, LabelSparse, ""},
+		{"one of ten changed", Totals{ChangedRaw: one, ChangedBF16: one, SparsityBF16: f(0.9), NSS: Stats{Median: f(1e-5)},
+			Masks: &MaskTotals{Alpha: 0.5, Matrices: 10, Princ: OverlapMean{Observed: f(0.6), Null: f(0.3), Above: f(1), Judged: 1}}}, LabelSparse, ""},
 		{"precision", Totals{ChangedRaw: one, ChangedBF16: one, SparsityBF16: f(0.9), NSS: Stats{Median: f(1e-5)},
 			Masks: &MaskTotals{Alpha: 0.5, Princ: OverlapMean{Observed: f(0.29), Null: f(0.28), MinusNull: f(0.01), Above: f(0)}}}, LabelSparse, "explained by precision alone"},
 	} {

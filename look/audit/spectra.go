@@ -25,29 +25,45 @@ type spectralPair struct {
 
 // mode is how the spectrum of a matrix of a tensor is found.
 func (a *auditor) mode(tensor string) spectrum.Mode {
-	if a.Spectra == SpectraExact || a.Spectra == SpectraSample && a.exactly[tensor] {
+	if a.Spectra == SpectraExact || a.exactly[tensor] {
 		return spectrum.Exact
 	}
 	return spectrum.Top
 }
 
-// sample picks the tensors that SpectraSample measures exactly: those whose
-// names have the least hashes, so that neither order nor size favours any.
-func (a *auditor) sample() {
+// exactSide is the smaller side up to which SpectraAuto measures all singular
+// values: a fraction of a second for a matrix, with or without a LAPACK.
+const exactSide = 512
+
+// choose picks the tensors that are measured exactly where not all are or none:
+// the small ones, or those whose names have the least hashes, so that neither
+// order nor size favours any.
+func (a *auditor) choose() {
+	a.exactly = map[string]bool{}
+	if a.Spectra != SpectraAuto && a.Spectra != SpectraSample {
+		return
+	}
 	var names []string
 	for _, c := range a.compared {
 		for _, m := range c.pairs {
 			t := &Tensor{Name: m.name, Shape: m.base.Shape}
-			if m.base.DType.Float() && isMatrix(t) && !slices.Contains(names, m.name) {
-				names = append(names, m.name)
+			if !m.base.DType.Float() || !isMatrix(t) || slices.Contains(names, m.name) {
+				continue
+			}
+			names = append(names, m.name)
+			if a.Spectra == SpectraAuto {
+				last := m.base.Shape[len(m.base.Shape)-1]
+				a.exactly[m.name] = min(int64(last), m.base.Elements()/int64(max(1, last))) <= exactSide
 			}
 		}
+	}
+	if a.Spectra == SpectraAuto {
+		return
 	}
 	slices.SortFunc(names, func(x, y string) int {
 		p, q := sha256.Sum256([]byte(x)), sha256.Sum256([]byte(y))
 		return slices.Compare(p[:], q[:])
 	})
-	a.exactly = map[string]bool{}
 	for _, n := range names[:min(a.ExactSample, len(names))] {
 		a.exactly[n] = true
 	}

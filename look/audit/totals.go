@@ -207,5 +207,5 @@ func overlapMean(all []*Overlap, alpha float64) OverlapMean {
 			}
 		}
 	}
-	return OverlapMean{stats(observed).Mean, stats(baseline).Mean, stats(null).Mean, stats(minus).Mean, ratio(above, judged)}
+	return OverlapMean{stats(observed).Mean, stats(baseline).Mean, stats(null).Mean, stats(minus).Mean, ratio(above, judged), judged}
 }

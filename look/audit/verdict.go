@@ -44,7 +44,7 @@ func (r *Run) judge() {
 	case r.aligned():
 		v.Label, v.Sentence = LabelAligned, "Principal-aligned: the changes gather where the base's leading directions put its largest entries."
 		m := t.Masks.Princ
-		v.Evidence = append(v.Evidence, fmt.Sprintf("principal overlap above α and the precision-only null in %.0f %% of matrices (%.0f %% needed)", 100**m.Above, 100*alignedShare), sparsity)
+		v.Evidence = append(v.Evidence, fmt.Sprintf("principal overlap above α and the precision-only null in %.0f %% of %d changed matrices (%.0f %% needed)", 100**m.Above, m.Judged, 100*alignedShare), sparsity)
 	case s >= sparseAt && t.NSS.Median != nil && *t.NSS.Median <= nssBorder:
 		v.Label, v.Sentence = LabelSparse, "Sparse, spectrum-preserving: resembles published RL pairs."
 		v.Evidence = append(v.Evidence, sparsity+fmt.Sprintf(" ≥ %.2f", sparseAt), fmt.Sprintf("median NSS %s ≤ %.0e", t.nss(), nssBorder))
@@ -68,9 +68,11 @@ func (t *Totals) nss() string {
 	return fmt.Sprintf("%.2g", *t.NSS.Median)
 }
 
+// aligned wants most matrices to have changed: where one entry of one matrix
+// did, its place says nothing.
 func (r *Run) aligned() bool {
 	m := r.Totals.Masks
-	return m != nil && m.Princ.Above != nil && *m.Princ.Above >= alignedShare
+	return m != nil && m.Princ.Above != nil && *m.Princ.Above >= alignedShare && 2*m.Princ.Judged >= m.Matrices
 }
 
 // failing lists the criteria that no label met.
