@@ -4,6 +4,9 @@
 #   MEGABYTES=1024 bash scripts/bench/audit.sh
 # MEGABYTES is the pair's size. Wall and processor seconds, peak memory, and how far the
 # numbers of the two are apart. On a busy machine compare the processor seconds.
+# The pair's spectra have a flat tail: singular values and angles near it, srank and principal masks
+# differ by what the randomised method's certificate allows (`separated` is false, rho is
+# large, angles have bounds of 90°), while NumPy's iteration runs to the end.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 python=/usr/bin/python3
