@@ -26,30 +26,65 @@ func (r *Result) Page() report.Page {
 	add(r.verdicts()...)
 	add(report.Heading("The numbers"), r.totalsTable())
 	run := &r.Run
-	for _, section := range []struct {
-		title  string
-		blocks []report.Block
-	}{
-		{"How much changed", run.changedBlocks()},
-		{"Layer by matrix", run.mapBlocks()},
-		{"Spectra and principal angles", run.spectrumBlocks()},
-		{"Where the changes lie", run.overlapBlocks()},
-		{"Rows and columns", run.profileBlocks()},
-		{"Several runs", r.Consensus.blocks()},
-		{"Over training", r.Series.blocks()},
-		{"The update as a file", run.deltaBlocks()},
-		{"Theory and measurement", run.theoryBlocks()},
-		{"Published pairs, for orientation", r.publishedBlocks()},
-		{"Every tensor", run.tensorBlocks()},
-		{"What was not measured", run.missingBlocks()},
-		{"How this report was made", r.provenance()},
-	} {
+	sections := func(run *Run) []section {
+		return []section{
+			{"How much changed", run.changedBlocks()},
+			{"Layer by matrix", run.mapBlocks()},
+			{"Spectra and principal angles", run.spectrumBlocks()},
+			{"Where the changes lie", run.overlapBlocks()},
+			{"Rows and columns", run.profileBlocks()},
+		}
+	}
+	for _, section := range append(sections(run),
+		section{"The same figures of the others", r.others(sections)},
+		section{"Several runs", r.Consensus.blocks()},
+		section{"Over training", r.Series.blocks()},
+		section{"The update as a file", run.deltaBlocks()},
+		section{"Theory and measurement", run.theoryBlocks()},
+		section{"Published pairs, for orientation", r.publishedBlocks()},
+		section{"Every tensor", run.tensorBlocks()},
+		section{"What was not measured", run.missingBlocks()},
+		section{"How this report was made", r.provenance()},
+	) {
 		if len(section.blocks) > 0 {
 			add(report.Heading(section.title))
 			add(section.blocks...)
 		}
 	}
 	return p
+}
+
+// section is a part of the page; without blocks it is left out.
+type section struct {
+	title  string
+	blocks []report.Block
+}
+
+// othersDrawn bounds how many runs beside the first have figures of their own:
+// the tables name all of them.
+const othersDrawn = 4
+
+// others folds the figures of the runs beside the first. In a series they are
+// what its own section shows.
+func (r *Result) others(sections func(*Run) []section) []report.Block {
+	if r.Series != nil {
+		return nil
+	}
+	var out []report.Block
+	for i := range r.Others[:min(len(r.Others), othersDrawn)] {
+		run := &r.Others[i]
+		var blocks []report.Block
+		for _, s := range sections(run) {
+			if len(s.blocks) > 0 {
+				blocks = append(append(blocks, report.Heading(s.title)), s.blocks...)
+			}
+		}
+		out = append(out, report.Details{Summary: short(run.Tuned), Blocks: blocks})
+	}
+	if n := len(r.Others) - othersDrawn; n > 0 {
+		out = append(out, report.Text(fmt.Sprintf("%s more in --json.", count(n, "run"))))
+	}
+	return out
 }
 
 func (r *Result) lead() string {
@@ -291,12 +326,19 @@ func count(n int, noun string) string {
 	return thousands(int64(n)) + " " + noun + "s"
 }
 
-// short is the last part of a path.
+// short names a checkpoint: the last part of its path, and where that is a name
+// that every run folder has, the one before it too.
 func short(path string) string {
-	if s := filepath.Base(filepath.Clean(path)); s != "." && s != string(filepath.Separator) {
-		return s
+	clean := filepath.Clean(path)
+	s := filepath.Base(clean)
+	if s == "." || s == string(filepath.Separator) {
+		return path
 	}
-	return path
+	common := strings.HasPrefix(s, "final") || strings.HasPrefix(s, "checkpoint") || strings.HasPrefix(s, "step") || strings.HasPrefix(s, "global_step") || s == "model.safetensors"
+	if up := filepath.Base(filepath.Dir(clean)); common && up != "." && up != string(filepath.Separator) {
+		return up + "/" + s
+	}
+	return s
 }
 
 func dims(shape []int) string {
