@@ -138,7 +138,7 @@ func TestCogsTrial(t *testing.T) {
 	if got := cogs.Sum(kept.Finals.Cogs, kept.Finals.Cogs); got.Networks != 2 || got.Frequencies != 6 || got.Orders[4] != 2*kept.Finals.Cogs.Orders[4] {
 		t.Errorf("twice the trial %s has the shares %+v", b, got)
 	}
-	li := li2("Z7", 8, 0.5, 0.01, 0)
+	li := li2Settings("Z7", 8, 0.5, 0.01, 0)
 	if v, err := cogsFinal(Experiment{Settings: li}, nil); v != nil || err != nil {
 		t.Errorf("a Li2 net has CoGS factors: %v, %v", v, err)
 	}
@@ -147,7 +147,7 @@ func TestCogsTrial(t *testing.T) {
 // Where the theory does not hold, nothing is said.
 func TestCogsKeepsSilent(t *testing.T) {
 	for _, s := range []Settings{
-		cogsSettings("Z8", 8, 2), cogsSettings("S3", 8, 2), li2("Z7", 8, 0.5, 0.01, 0),
+		cogsSettings("Z8", 8, 2), cogsSettings("S3", 8, 2), li2Settings("Z7", 8, 0.5, 0.01, 0),
 		cogsSettings("Z7", 8, 2).with(func(s *Settings) { s.Activation = ReLU }),
 	} {
 		dir := filepath.Join(t.TempDir(), "run")

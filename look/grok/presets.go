@@ -11,9 +11,9 @@ func cogsSettings(group string, width, epochs int) Settings {
 	}
 }
 
-// li2 are the settings of arXiv 2509.21519 for a group; epochs are unstated
+// li2Settings are the settings of arXiv 2509.21519 for a group; epochs are unstated
 // there, 3000 is the default of its code.
-func li2(group string, width int, train, lr, decay float64) Settings {
+func li2Settings(group string, width int, train, lr, decay float64) Settings {
 	s := cogsSettings(group, width, 3000)
 	s.Net, s.Train, s.Optimizer.LR, s.Optimizer.Decay = li2Net, train, lr, decay
 	return s
@@ -33,12 +33,12 @@ func init() {
 	add("grok", "a two-layer net learns a group's multiplication, in under a minute (CoGS: also --group Z71, Z127)", cogsSettings("Z23", 512, 10000))
 	add("grok-demo", "the same on Z11, in a second or two", cogsSettings("Z11", 128, 10000))
 
-	add("li2-f3", "Li2 fig. 3, the three stages; compare --decay 0 (paper: --group Z71 --width 2048)", li2("Z41", 768, 0.4, 0.005, 2e-4))
-	add("li2-f5", "Li2 fig. 5, one trial of the boundary; vary --train (paper: --width 2048 --lr 5e-4 --decay 2e-4)", li2("Z23", 256, 0.5, 0.005, 5e-5))
-	add("li2-f6", "Li2 fig. 6, small rates survive scarcer data; vary --lr (paper: --width 1024)", li2("Z71", 512, 0.2, 0.002, 2e-4))
-	add("li2-f8", "Li2 fig. 8, Muon with few nodes; compare --optimizer adam", li2("Z71", 256, 0.4, 0.005, 2e-4).with(func(s *Settings) { s.Optimizer.Kind = "muon" }))
-	add("li2-f10", "Li2 figs. 10-13 at paper scale, a fifth held out; also --group Z23, Z89, Z127", li2("Z41", 256, 0.8, 0.005, 5e-5))
-	add("li2-f14", "Li2 figs. 14-16 at paper scale, output from zero; compare --vinit 1; also --group Z89, Z127", li2("Z41", 1024, 0.8, 0.005, 5e-5).with(func(s *Settings) { s.VInit = 0 }))
+	add("li2-f3", "Li2 fig. 3, the three stages; compare --decay 0 (paper: --group Z71 --width 2048)", li2Settings("Z41", 768, 0.4, 0.005, 2e-4))
+	add("li2-f5", "Li2 fig. 5, one trial of the boundary; vary --train (paper: --width 2048 --lr 5e-4 --decay 2e-4)", li2Settings("Z23", 256, 0.5, 0.005, 5e-5))
+	add("li2-f6", "Li2 fig. 6, small rates survive scarcer data; vary --lr (paper: --width 1024)", li2Settings("Z71", 512, 0.2, 0.002, 2e-4))
+	add("li2-f8", "Li2 fig. 8, Muon with few nodes; compare --optimizer adam", li2Settings("Z71", 256, 0.4, 0.005, 2e-4).with(func(s *Settings) { s.Optimizer.Kind = "muon" }))
+	add("li2-f10", "Li2 figs. 10-13 at paper scale, a fifth held out; also --group Z23, Z89, Z127", li2Settings("Z41", 256, 0.8, 0.005, 5e-5))
+	add("li2-f14", "Li2 figs. 14-16 at paper scale, output from zero; compare --vinit 1; also --group Z89, Z127", li2Settings("Z41", 1024, 0.8, 0.005, 5e-5).with(func(s *Settings) { s.VInit = 0 }))
 	recipe.Register(recipe.Recipe{
 		Name: "gromov", About: "a network for addition mod 97 written down, not trained: its accuracy by width",
 		New: func() recipe.Settings { return &Gromov{P: 97, Widths: []int{24, 48, 100, 200}, Seeds: 10} },

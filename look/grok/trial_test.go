@@ -11,7 +11,7 @@ import (
 
 // trialOf is a small one: Z5, which generalises or not within its epochs.
 func trialOf(share float64, epochs, extend int) *Settings {
-	s := li2("Z5", 32, share, 0.01, 1e-4)
+	s := li2Settings("Z5", 32, share, 0.01, 1e-4)
 	s.Epochs, s.Extend = epochs, extend
 	return &s
 }

@@ -93,3 +93,38 @@ func LeftEnergy(s *Samples, act Activation, f *mat.Dense, eta float64) (Energy, 
 	}
 	return Energy{s, act, rows(Residual(y, f, v))}, nil
 }
+
+// repelling counts the pairs of nodes f (n, K) with cos(f̃_j, f̃_l) > 0.5, and
+// those among them with b_jl < 0.
+func repelling(f *mat.Dense, eta float64) (alike, repel int, err error) {
+	b, err := Repulsion(f, eta)
+	if err != nil {
+		return 0, 0, err
+	}
+	c := Centre(f)
+	gram := product(c.T(), c)
+	k, _ := gram.Dims()
+	for j := range k {
+		for l := range j {
+			if gram.At(j, l) > 0.5*math.Sqrt(gram.At(j, j)*gram.At(l, l)) {
+				alike++
+				if b.At(j, l) < 0 {
+					repel++
+				}
+			}
+		}
+	}
+	return alike, repel, nil
+}
+
+// columns copies some columns of x.
+func columns(x *mat.Dense, which []int) *mat.Dense {
+	n, _ := x.Dims()
+	out := mat.NewDense(n, len(which), nil)
+	for i := range n {
+		for c, j := range which {
+			out.Set(i, c, x.At(i, j))
+		}
+	}
+	return out
+}

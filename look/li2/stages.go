@@ -14,6 +14,9 @@ type Point struct {
 	Coverage      float64
 	Purity        float64 // weighted, P_w
 	TestAccuracy  float64 // NaN without held-out pairs; no rule uses it
+	TestLoss      float64
+	Gradient      float64 // ‖G_F‖
+	IPR           float64 // weighted
 }
 
 // Outcome of a training, decided without held-out pairs.
@@ -32,7 +35,7 @@ type Stages struct {
 	Third  int // stage III, nodes interact: covered, pure, and the loss rests
 
 	MaxAlignment, MaxEpoch float64 // of c, and where
-	Phi                    float64 // φ = (P_w−P_w(0))/(1−P_w(0)) at the end
+	Phi                    float64 // at the end, see Judge
 	Coverage               float64 // at the end
 	Outcome                Outcome
 	Why                    string
@@ -107,21 +110,26 @@ func tenthBefore(points []Point) *Point {
 }
 
 func (s *Stages) decide(points []Point) {
-	last, start := points[len(points)-1], points[0].Purity
-	phi := func(p Point) float64 { return (p.Purity - start) / (1 - start) }
-	s.Phi, s.Coverage = phi(last), last.Coverage
-	before := tenthBefore(points)
-	still := before != nil && math.Abs(last.Coverage-before.Coverage) <= flat && math.Abs(s.Phi-phi(*before)) <= flat
-	numbers := fmt.Sprintf("coverage %.0f %%, φ %.2f", 100*s.Coverage, s.Phi)
-	switch {
-	case s.Coverage >= covered && s.Phi >= risen:
-		s.Outcome, s.Why = Generalising, numbers+": nodes for all components, much purer than at the start"
-	case s.Coverage < lazyCover && s.Phi < lazyPhi && still:
-		s.Outcome, s.Why = Lazy, numbers+", neither of which moves: the nodes are what they were, the output layer alone has memorised"
-	default:
-		s.Outcome, s.Why = Undecided, numbers+": neither all components nor at rest"
-	}
+	last := points[len(points)-1]
+	s.Outcome, s.Phi, s.Why = Judge(points[0], tenthBefore(points), last)
+	s.Coverage = last.Coverage
 	if s.Known = s.Outcome != Undecided && !math.IsNaN(last.TestAccuracy); s.Known {
 		s.Agrees = (s.Outcome == Generalising) == (last.TestAccuracy >= successful)
 	}
+}
+
+// Judge decides by coverage and P_w at the start, a tenth of the epochs ago and
+// now; before is nil if there was no such evaluation. φ is (P_w−P_w(0))/(1−P_w(0)).
+func Judge(start Point, before *Point, now Point) (o Outcome, phi float64, why string) {
+	of := func(p Point) float64 { return (p.Purity - start.Purity) / (1 - start.Purity) }
+	phi = of(now)
+	still := before != nil && math.Abs(now.Coverage-before.Coverage) <= flat && math.Abs(phi-of(*before)) <= flat
+	numbers := fmt.Sprintf("coverage %.0f %%, φ %.2f", 100*now.Coverage, phi)
+	switch {
+	case now.Coverage >= covered && phi >= risen:
+		return Generalising, phi, numbers + ": nodes for all components, much purer than at the start"
+	case now.Coverage < lazyCover && phi < lazyPhi && still:
+		return Lazy, phi, numbers + ", neither of which moves: the nodes are what they were, the output layer alone has memorised"
+	}
+	return Undecided, phi, numbers + ": neither all components nor at rest"
 }

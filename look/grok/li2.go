@@ -1,0 +1,116 @@
+package grok
+
+import (
+	"fmt"
+	"math"
+
+	"orrery/look/li2"
+	"orrery/report"
+)
+
+func init() {
+	Register(Analysis{Name: "li2", Begin: li2Begin, Report: li2Report, Lazy: li2Lazy})
+}
+
+// The measures of Li2 in metrics.jsonl. One that is not a number is left out.
+const (
+	gradientMeasure  = "g_norm"      // ‖G_F‖
+	alignmentMeasure = "alignment"   // c = cos(G_F, ỸỸᵀF̃)
+	coverageMeasure  = "coverage"    // share of components with a pure living node
+	purityMeasure    = "purity"      // weighted
+	iprMeasure       = "ipr"         // weighted
+	livingMeasure    = "alive_nodes" //
+)
+
+// li2Observer measures what the stages need.
+type li2Observer struct{ train *li2.Samples }
+
+func li2Begin(e Experiment) (Observer, error) {
+	if e.Settings.Net != li2Net {
+		return nil, nil
+	}
+	s, err := li2.NewSamples(e.Group, e.Split.Train)
+	if err != nil {
+		return nil, err
+	}
+	return li2Observer{s}, nil
+}
+
+// Observe implements Observer.
+func (o li2Observer) Observe(_ int, n *Net) (map[string]float64, error) {
+	net, err := li2View(n)
+	if err != nil {
+		return nil, err
+	}
+	flow, nodes := o.train.Flow(net), li2.NewNodes(o.train, net)
+	m := map[string]float64{gradientMeasure: flow.Norm, alignmentMeasure: flow.Alignment, coverageMeasure: nodes.Coverage(), purityMeasure: nodes.Weighted(),
+		iprMeasure: nodes.WeightedIPR(), livingMeasure: float64(nodes.Living())}
+	for name, x := range m {
+		if math.IsNaN(x) || math.IsInf(x, 0) {
+			delete(m, name)
+		}
+	}
+	return m, nil
+}
+
+func li2View(n *Net) (*li2.Net, error) {
+	act, err := li2.ActivationNamed(string(n.Act))
+	return &li2.Net{M: n.M, K: n.K, A: n.A, B: n.B, C: n.C, Act: act}, err
+}
+
+// li2Point is an evaluation with its measures, NaN where there is none.
+func li2Point(e Evaluation) li2.Point {
+	get := func(name string) float64 {
+		if x, ok := e.Measures[name]; ok {
+			return x
+		}
+		return math.NaN()
+	}
+	p := li2.Point{Epoch: e.Epoch, TrainAccuracy: e.Train.Accuracy, TrainLoss: e.Train.Loss, Alignment: get(alignmentMeasure), Coverage: get(coverageMeasure),
+		Purity: get(purityMeasure), Gradient: get(gradientMeasure), IPR: get(iprMeasure), TestAccuracy: math.NaN(), TestLoss: math.NaN()}
+	if e.Test != nil {
+		p.TestAccuracy, p.TestLoss = e.Test.Accuracy, e.Test.Loss
+	}
+	return p
+}
+
+// li2Lazy is Li2's verdict on the measured evaluations.
+func li2Lazy(history []Evaluation) bool {
+	var measured []li2.Point
+	for _, e := range history {
+		if _, ok := e.Measures[purityMeasure]; ok {
+			measured = append(measured, li2Point(e))
+		}
+	}
+	if len(measured) < 3 {
+		return false
+	}
+	o, _, _ := li2.Judge(measured[0], &measured[len(measured)-2], measured[len(measured)-1])
+	return o == li2.Lazy
+}
+
+// li2Report adds energy and stages to the page of a Li2 run.
+func li2Report(r *Run) ([]report.Block, error) {
+	if r.Settings.Net != li2Net || len(r.Epochs) == 0 {
+		return nil, nil
+	}
+	t := li2.Training{Width: r.Settings.Width, Optimizer: r.Settings.Optimizer.Kind, Decay: r.Settings.Optimizer.Decay, Kept: r.Epochs}
+	var err error
+	if t.Train, err = li2.NewSamples(r.Group, r.Split.Train); err != nil {
+		return nil, err
+	}
+	if t.Full, err = li2.NewSamples(r.Group, nil); err != nil {
+		return nil, err
+	}
+	for _, e := range r.Metrics {
+		t.Points = append(t.Points, li2Point(e))
+	}
+	t.Load = func(epoch int) (*li2.Net, error) {
+		n, err := r.Load(epoch)
+		if err != nil {
+			return nil, fmt.Errorf("epoch %d: %w", epoch, err)
+		}
+		return li2View(n)
+	}
+	return t.Blocks()
+}
