@@ -4,12 +4,13 @@ import (
 	"fmt"
 	"math"
 
+	"orrery/learn/recipe"
 	"orrery/look/li2"
 	"orrery/report"
 )
 
 func init() {
-	Register(Analysis{Name: "li2", Begin: li2Begin, Report: li2Report, Lazy: li2Lazy})
+	Register(Analysis{Name: "li2", Begin: li2Begin, Report: li2Report, Result: li2Result, Lazy: li2Lazy})
 }
 
 // The measures of Li2 in metrics.jsonl. One that is not a number is left out.
@@ -113,4 +114,44 @@ func li2Report(r *Run) ([]report.Block, error) {
 		return li2View(n)
 	}
 	return t.Blocks()
+}
+
+// li2Result adds the stages to what a finished run prints.
+func li2Result(r *Run) (recipe.Result, error) {
+	if r.Settings.Net != li2Net {
+		return recipe.Result{}, nil
+	}
+	var points []li2.Point
+	for _, e := range r.Metrics {
+		points = append(points, li2Point(e))
+	}
+	s, err := li2.FindStages(points)
+	if err != nil {
+		return recipe.Result{}, err
+	}
+	ends := func(epoch int) any {
+		if epoch < 0 {
+			return nil
+		}
+		return epoch
+	}
+	finite := func(x float64) any {
+		if math.IsNaN(x) || math.IsInf(x, 0) {
+			return nil
+		}
+		return x
+	}
+	last := points[len(points)-1]
+	fields := map[string]any{"stage_ends": []any{ends(s.First), ends(s.Second), ends(s.Third)}, "alignment_max": finite(s.MaxAlignment),
+		"alignment": finite(last.Alignment), "g_norm": finite(last.Gradient), "coverage": finite(last.Coverage), "purity": finite(last.Purity), "phi": finite(s.Phi), "verdict": string(s.Outcome)}
+	told := func(epoch int) string {
+		if epoch < 0 {
+			return "not yet"
+		}
+		return fmt.Sprint(epoch)
+	}
+	return recipe.Result{
+		Lines:  []string{fmt.Sprintf("by the weights: %s (stages ended at %s, %s, %s; %s)", s.Outcome, told(s.First), told(s.Second), told(s.Third), s.Why)},
+		Fields: map[string]any{"li2": fields},
+	}, nil
 }

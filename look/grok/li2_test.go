@@ -36,6 +36,10 @@ func TestLi2Report(t *testing.T) {
 		if _, ok := metrics[0].Measures[alignmentMeasure]; ok != (s.VInit != 0) {
 			t.Errorf("%s: alignment at the start is there: %v", name, ok)
 		}
+		res, err := s.Result(dir)
+		if err != nil || res.Fields["li2"] == nil || !strings.Contains(strings.Join(res.Lines, "\n"), "by the weights:") {
+			t.Errorf("%s: result %+v, %v", name, res, err)
+		}
 		if err := s.WriteReport(dir); err != nil {
 			t.Fatal(err)
 		}
