@@ -31,34 +31,51 @@ func StageOne(y, f *mat.Dense) *mat.Dense { return product(y, product(y.T(), Cen
 // RidgeV is the output layer (F̃ᵀF̃+ηI)⁻¹F̃ᵀỸ (K, M) that is best for frozen
 // hidden nodes.
 func RidgeV(y, f *mat.Dense, eta float64) (*mat.Dense, error) {
-	chol, c, err := normal(f, eta)
+	return ridgeV(y, Centre(f), eta)
+}
+
+// CodeRidgeV is the same for the loss that is trained, which takes means over
+// outputs where the paper takes them over samples: (FᵀF+ηI)⁻¹Fᵀ(Y−1/M).
+func (s *Samples) CodeRidgeV(f *mat.Dense, eta float64) (*mat.Dense, error) {
+	y := mat.NewDense(s.Len(), s.M, nil)
+	for i, h := range s.H {
+		row := y.RawRowView(i)
+		for k := range row {
+			row[k] = -1 / float64(s.M)
+		}
+		row[h]++
+	}
+	return ridgeV(y, f, eta)
+}
+
+func ridgeV(y, f *mat.Dense, eta float64) (*mat.Dense, error) {
+	chol, err := normal(f, eta)
 	if err != nil {
 		return nil, err
 	}
 	var v mat.Dense
-	if err := chol.SolveTo(&v, product(c.T(), y)); err != nil {
+	if err := chol.SolveTo(&v, product(f.T(), y)); err != nil {
 		return nil, fmt.Errorf("ridge solution of the output layer, η = %g: %w: use a larger η, or LimitG, which needs none", eta, err)
 	}
 	return &v, nil
 }
 
-// normal factors F̃ᵀF̃+ηI.
-func normal(f *mat.Dense, eta float64) (*mat.Cholesky, *mat.Dense, error) {
+// normal factors FᵀF+ηI.
+func normal(f *mat.Dense, eta float64) (*mat.Cholesky, error) {
 	if !(eta > 0) {
-		return nil, nil, fmt.Errorf("ridge solution of the output layer: η is %g, want more than 0: train with weight decay", eta)
+		return nil, fmt.Errorf("ridge solution of the output layer: η is %g, want more than 0: train with weight decay", eta)
 	}
-	c := Centre(f)
-	_, k := c.Dims()
+	_, k := f.Dims()
 	a := mat.NewSymDense(k, nil)
-	a.SymOuterK(1, c.T())
+	a.SymOuterK(1, f.T())
 	for j := range k {
 		a.SetSym(j, j, a.At(j, j)+eta)
 	}
 	var chol mat.Cholesky
 	if !chol.Factorize(a) {
-		return nil, nil, fmt.Errorf("ridge solution of the output layer: F̃ᵀF̃+ηI is singular to rounding at η = %g: use a larger η", eta)
+		return nil, fmt.Errorf("ridge solution of the output layer: FᵀF+ηI is singular to rounding at η = %g: use a larger η", eta)
 	}
-	return &chol, c, nil
+	return &chol, nil
 }
 
 // LimitG is G_F at V = RidgeV (n, K):

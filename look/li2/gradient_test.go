@@ -158,8 +158,48 @@ func TestLimitG(t *testing.T) {
 	}
 }
 
-// TestEta: the ridge solution at η = wd·n/2 is where the code's mean loss with
-// coupled decay wd has no slope.
+// TestCodeRidgeV: no slope of the loss that is trained,
+// mean ‖o − rowmean(o) − (y−1/M)‖² with decay, by finite differences.
+func TestCodeRidgeV(t *testing.T) {
+	s := samples(t, "Z5", some(5, 17, 5))
+	f := s.Hidden(network(5, 4, 0.1, 4))
+	const wd = 0.02
+	v, err := s.CodeRidgeV(f, Eta(wd, s.Len()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	loss := func() float64 {
+		o, sum := product(f, v), 0.0
+		for i, h := range s.H {
+			row := o.RawRowView(i)
+			mean := 0.0
+			for _, x := range row {
+				mean += x / 5
+			}
+			row[h]--
+			for _, x := range row {
+				sum += (x - mean + 0.2) * (x - mean + 0.2) / float64(s.Len())
+			}
+		}
+		n := mat.Norm(v, 2)
+		return sum + wd/2*n*n
+	}
+	for j := range 4 {
+		for k := range 5 {
+			const d = 1e-4
+			x := v.At(j, k)
+			v.Set(j, k, x+d)
+			up := loss()
+			v.Set(j, k, x-d)
+			down := loss()
+			v.Set(j, k, x)
+			near(t, "slope", (up-down)/(2*d), 0, 1e-9)
+		}
+	}
+}
+
+// TestEta: the ridge solution at η = wd·n/2 is where the paper's loss as a mean,
+// 2/n of it, with coupled decay wd has no slope.
 func TestEta(t *testing.T) {
 	s := samples(t, "Z5", some(5, 17, 5))
 	net := network(5, 8, 0.1, 4)

@@ -14,7 +14,7 @@ import (
 // b_jl < 0 for nodes that resemble each other once what the other nodes
 // explain is taken off: sign b_jl = −sign(f̃_jᵀ P_{η,−jl} f̃_l).
 func Repulsion(f *mat.Dense, eta float64) (*mat.SymDense, error) {
-	chol, _, err := normal(f, eta)
+	chol, err := normal(Centre(f), eta)
 	if err != nil {
 		return nil, err
 	}
@@ -41,7 +41,7 @@ func Resemblance(f *mat.Dense, eta float64, j, l int) (float64, error) {
 		}
 		at++
 	}
-	chol, _, err := normal(rest, eta)
+	chol, err := normal(rest, eta)
 	if err != nil {
 		return math.NaN(), err
 	}

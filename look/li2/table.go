@@ -72,9 +72,16 @@ func (t *Training) energyRows(s snapshot, row func(a, b, c, d string), yes func(
 	if len(all) == 0 {
 		return
 	}
+	var sampled []float64
+	for j, e := range s.trainEnergy {
+		if s.nodes.Alive[j] && !math.IsNaN(e) {
+			sampled = append(sampled, e)
+		}
+	}
 	top, mid := slices.Max(all), median(all)
 	row("No node climbs beyond E*", "E/E* ≤ 1", fmt.Sprintf("largest %.4f", top), yes(top <= 1+1e-6))
 	row("Nodes end at the maxima", "E/E* = 1", fmt.Sprintf("median %.3f of %d living nodes", mid, len(all)), yes(mid >= 0.9))
+	row("The training pairs keep the maxima", "Ê/(p²E*) near E/E*", fmt.Sprintf("median %.3f", median(sampled)), yes(math.Abs(median(sampled)-mid) < 0.2))
 	row("One component a node", "purity 1", fmt.Sprintf("weighted %.3f", s.nodes.Weighted()), yes(s.nodes.Weighted() >= purified))
 }
 
@@ -109,8 +116,13 @@ func (t *Training) ridgeRows(s snapshot, net *Net, row func(a, b, c, d string), 
 	if err != nil {
 		return err
 	}
-	cos := Cosine(v, net.V())
-	row(fmt.Sprintf("The output layer is the ridge solution for its nodes, η = decay·n/2 = %.3g", eta), "cos 1", fmt.Sprintf("%.4f", cos), yes(cos > 0.99))
+	trained, err := t.Train.CodeRidgeV(f, eta)
+	if err != nil {
+		return err
+	}
+	paper, code := Cosine(v, net.V()), Cosine(trained, net.V())
+	row(fmt.Sprintf("The output layer is the ridge solution for its nodes, η = decay·n/2 = %.3g", eta), "cos 1",
+		fmt.Sprintf("%.4f; %.4f to that of the loss that is trained, whose means are over outputs", paper, code), yes(max(paper, code) > 0.99))
 	var living []int
 	for j, a := range s.nodes.Alive {
 		if a {
