@@ -26,7 +26,7 @@ func writeAudit(w io.Writer, r *audit.Result) error {
 	}
 	if c := r.Consensus; c != nil {
 		line("")
-		line("Jaccard of the changes, mean of pairs   %s   random %s   precision alone %s", fixed(c.Mean, 3), fixed(c.MeanBaseline, 3), fixed(c.MeanPrecision, 3))
+		line("Jaccard of changes, mean   %s   random %s   precision alone %s", fixed(c.Mean, 3), fixed(c.MeanBaseline, 3), fixed(c.MeanPrecision, 3))
 	}
 	for i, s := range r.Warnings {
 		if i == 3 {
