@@ -86,7 +86,7 @@ func (t *Training) overTime(s Stages, snaps []snapshot) []report.Block {
 func (t *Training) nodes(snaps []snapshot) []report.Block {
 	last := snaps[len(snaps)-1].nodes
 	order := last.Order()
-	drawn := order[:min(len(order), 96)]
+	drawn := order[:min(len(order), 64)] // a page of a few MB, see frames
 	names := make([]string, len(t.Full.Parts))
 	for k, c := range t.Full.Parts {
 		names[k] = c.Label

@@ -28,9 +28,12 @@ type snapshot struct {
 	energy, trainEnergy []float64 // E/E*
 }
 
+// frames bounds the kept epochs that are drawn.
+const frames = 18
+
 // follow reads the kept weights, one after the other.
 func (t *Training) follow() (snaps []snapshot, last *Net, err error) {
-	for _, epoch := range thin(t.Kept, 24) {
+	for _, epoch := range thin(t.Kept, frames) {
 		net, err := t.Load(epoch)
 		if err != nil {
 			return nil, nil, err
