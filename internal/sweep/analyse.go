@@ -37,19 +37,16 @@ func fitBoundary(results []Result) ([]report.Block, map[string]any, error) {
 		trials = append(trials, x)
 	}
 	fields := map[string]any{"trials": len(trials), "censored": undecided, "boundary": nil}
-	blocks := []report.Block{report.Heading("Boundary"), cells(trials)}
-	b, err := li2.FitBoundary(trials)
+	blocks, b, err := li2.BoundaryBlocks(trials)
+	blocks = append(blocks, cells(trials))
 	if err != nil {
 		// Too few successes or failures is a finding, not a fault.
 		fields["why"] = err.Error()
-		return append(blocks, report.Text("No fit: "+err.Error()+".")), fields, nil
+		return blocks, fields, nil
 	}
 	fields["boundary"] = summaryOf(b)
-	return append(blocks, fitTable(b), groupTable(b)), fields, nil
+	return blocks, fields, nil
 }
-
-// published is c of the law p = c·ln M/M in arXiv 2509.21519.
-const published = 2.7482
 
 // cells is the share of successes by group and x = p·M/ln M.
 func cells(trials []li2.Trial) report.Block {
@@ -77,52 +74,12 @@ func cells(trials []li2.Trial) report.Block {
 			of[k].censored++
 		}
 	}
-	t := report.Table{Caption: fmt.Sprintf("Trials by cell. The published boundary is at x = %g.", published),
+	t := report.Table{Caption: fmt.Sprintf("Trials by cell. The published boundary is at x = %g.", li2.PublishedC),
 		Head: []string{"group", "order M", "share p", "x = p·M/ln M", "generalise", "memorise", "undecided at the end"}, Page: 80}
 	for _, k := range order {
 		n := of[k]
 		t.Rows = append(t.Rows, []string{k.group, fmt.Sprint(m[k.group]), fmt.Sprintf("%.3f", k.p), fmt.Sprintf("%.2f", li2.Scaled(k.p, m[k.group])),
 			fmt.Sprint(n.wins), fmt.Sprint(n.failures), fmt.Sprint(n.censored)})
-	}
-	return t
-}
-
-func interval(i li2.Interval) string { return fmt.Sprintf("[%.3g, %.3g]", i.Low, i.High) }
-
-func fitTable(b *li2.Boundary) report.Block {
-	agree := func(in li2.Interval, x float64) string {
-		if in.Contains(x) {
-			return "yes"
-		}
-		return "no"
-	}
-	t := report.Table{Caption: fmt.Sprintf("logit Pr(generalise) = κ(x − c) over %d trials in %d cells, %d censored ones left out.", b.Trials-b.Censored, b.Cells, b.Censored),
-		Head: []string{"quantity", "theory", "measured", "95 % interval", "agree?"}}
-	row := func(name, theory, measured, in, agrees string) {
-		t.Rows = append(t.Rows, []string{name, theory, measured, in, agrees})
-	}
-	row("c, profile likelihood", fmt.Sprint(published), fmt.Sprintf("%.3f", b.Shared.C), interval(b.Shared.Profile), agree(b.Shared.Profile, published))
-	row("c, bootstrap over seeds", fmt.Sprint(published), fmt.Sprintf("%.3f", b.Shared.C), interval(b.Shared.Bootstrap), agree(b.Shared.Bootstrap, published))
-	row("c, censored trials as failures", fmt.Sprint(published), fmt.Sprintf("%.3f", b.AsFailed), "–", "–")
-	row("κ", "–", fmt.Sprintf("%.3f", b.Kappa), "–", "–")
-	if !b.Identifiable {
-		row("law in M", "ln M/M", "not identifiable: "+b.Why, "–", "–")
-		return t
-	}
-	row("drift γ of p50·M/ln M ∝ M^(−γ)", "0", fmt.Sprintf("%.3f", b.Drift), interval(b.DriftIn), agree(b.DriftIn, 0))
-	row("AIC of ln M/M", "–", fmt.Sprintf("%.1f", b.AIC), "–", "–")
-	row(fmt.Sprintf("AIC of the rival %.3g·M^(−%.3g)", b.Rival.A, b.Rival.Gamma), "–", fmt.Sprintf("%.1f", b.Rival.AIC), interval(b.Rival.In), "–")
-	return t
-}
-
-func groupTable(b *li2.Boundary) report.Block {
-	t := report.Table{Caption: "A c for each group, with the shared κ.", Head: []string{"group", "order M", "largest degree", "trials", "c", "95 % interval"}}
-	for _, g := range b.Groups {
-		c := "all or none generalise"
-		if !math.IsNaN(g.C) {
-			c = fmt.Sprintf("%.3f", g.C)
-		}
-		t.Rows = append(t.Rows, []string{g.Group, fmt.Sprint(g.M), fmt.Sprint(g.MaxD), fmt.Sprint(g.Trials), c, interval(g.Profile)})
 	}
 	return t
 }
@@ -141,7 +98,7 @@ func summaryOf(b *li2.Boundary) map[string]any {
 		groups[i] = map[string]any{"group": g.Group, "m": g.M, "max_degree": g.MaxD, "trials": g.Trials, "c": number(g.C), "profile": in(g.Profile)}
 	}
 	return map[string]any{"orders": b.Ms, "cells": b.Cells, "kappa": number(b.Kappa), "c": number(b.Shared.C), "profile": in(b.Shared.Profile), "bootstrap": in(b.Shared.Bootstrap),
-		"c_if_censored_failed": number(b.AsFailed), "aic": number(b.AIC), "aic_each": number(b.AICEach), "published_c": published, "groups": groups,
+		"c_if_censored_failed": number(b.AsFailed), "aic": number(b.AIC), "aic_each": number(b.AICEach), "published_c": li2.PublishedC, "groups": groups,
 		"identifiable": b.Identifiable, "drift": number(b.Drift), "drift_interval": in(b.DriftIn),
 		"rival": map[string]any{"a": number(b.Rival.A), "gamma": number(b.Rival.Gamma), "gamma_interval": in(b.Rival.In), "aic": number(b.Rival.AIC)}}
 }

@@ -9,11 +9,9 @@ import (
 )
 
 // BoundaryBlocks is the page of a sweep: which share of the pairs a group
-// needs. A sweep that sets no boundary has a note that says why.
-func BoundaryBlocks(trials []Trial) ([]report.Block, error) {
-	if len(trials) == 0 {
-		return nil, fmt.Errorf("drawing the boundary of a sweep: it has no finished trials: let some finish")
-	}
+// needs, with the fit. The error is FitBoundary's; the blocks then say why there
+// is no boundary.
+func BoundaryBlocks(trials []Trial) ([]report.Block, *Boundary, error) {
 	blocks := []report.Block{
 		report.Heading("Li2: how many pairs does a group need?"),
 		report.Text("Each trial trains a network on a share p of the pairs of a group of M elements and asks whether it gets the other pairs right. " +
@@ -22,9 +20,12 @@ func BoundaryBlocks(trials []Trial) ([]report.Block, error) {
 	b, err := FitBoundary(trials)
 	if err != nil {
 		blocks = append(blocks, report.Note{Label: "No boundary", Text: err.Error(), Warning: true})
-		return append(blocks, boundaryMap(trials, nil)), nil
+		if len(trials) > 0 {
+			blocks = append(blocks, boundaryMap(trials, nil))
+		}
+		return blocks, nil, err
 	}
-	return append(blocks, b.verdict(), b.table(), boundaryMap(trials, b), b.groups()), nil
+	return append(blocks, b.verdict(), b.table(), boundaryMap(trials, b), b.groups()), b, nil
 }
 
 func (i Interval) String() string { return fmt.Sprintf("%.3g … %.3g", i.Low, i.High) }
@@ -87,7 +88,7 @@ func boundaryMap(trials []Trial, b *Boundary) report.Block {
 	h := report.HeatMap{Title: "Which trials generalise?", X: report.Axis{Label: "x = p·M/ln M"}, Y: report.Axis{Label: "group, by order"},
 		Colour: report.Axis{Label: "trials that succeeded", Percent: true, Min: 0, Max: 1}, Text: true,
 		Caption: "Hatched: no decided trial. Lines: the fitted boundary with its interval, the rival law, and the published one."}
-	cells := gather(trials, Trial.X) // by order; censored ones count as no success below
+	cells := gather(trials, Trial.X) // by order
 	least, most := math.Inf(1), math.Inf(-1)
 	var groups []cell
 	for _, c := range cells {

@@ -22,9 +22,9 @@ func page(t *testing.T, blocks []report.Block) string {
 func TestBoundaryBlocks(t *testing.T) {
 	trials := simulate(1, 5, 4, func(m float64) float64 { return 2.6 * math.Log(m) / m })
 	trials[3].Result = Censored
-	blocks, err := BoundaryBlocks(trials)
-	if err != nil {
-		t.Fatal(err)
+	blocks, b, err := BoundaryBlocks(trials)
+	if err != nil || b.Censored != 1 {
+		t.Fatal(b, err)
 	}
 	html := page(t, blocks)
 	for _, want := range []string{"Half of the trials generalise at p = 2.", "2.7482", "rival", "1 censored", "Z5xZ6 (30)", "interval, low"} {
@@ -35,14 +35,13 @@ func TestBoundaryBlocks(t *testing.T) {
 	for i := range trials {
 		trials[i].Result = Success
 	}
-	blocks, err = BoundaryBlocks(trials)
-	if err != nil {
-		t.Fatal(err)
+	if blocks, _, err = BoundaryBlocks(trials); err == nil {
+		t.Error("a boundary among successes")
 	}
 	if html := page(t, blocks); !strings.Contains(html, "widen the range of shares") {
 		t.Error("the page does not say that there is no boundary")
 	}
-	if _, err := BoundaryBlocks(nil); err == nil {
-		t.Error("a page of no trials")
+	if blocks, _, err = BoundaryBlocks(nil); err == nil || !strings.Contains(page(t, blocks), "of 0 decided trials") {
+		t.Errorf("no trials: %v", err)
 	}
 }
