@@ -84,7 +84,6 @@ func (b *Boundary) groups() report.Block {
 
 // boundaryMap is the share of successes by group and x.
 func boundaryMap(trials []Trial, b *Boundary) report.Block {
-	const bin = 0.2
 	h := report.HeatMap{Title: "Which trials generalise?", X: report.Axis{Label: "x = p·M/ln M"}, Y: report.Axis{Label: "group, by order"},
 		Colour: report.Axis{Label: "trials that succeeded", Percent: true, Min: 0, Max: 1}, Text: true,
 		Caption: "Hatched: no decided trial. Lines: the fitted boundary with its interval, the rival law, and the published one."}
@@ -97,16 +96,30 @@ func boundaryMap(trials []Trial, b *Boundary) report.Block {
 			groups = append(groups, c)
 		}
 	}
-	columns := int((most-least)/bin+1e-9) + 1
+	// As many columns as the group with most shares has, all of one width.
+	columns, bin := 1, 1.0
+	for _, g := range groups {
+		n := 0
+		for _, c := range cells {
+			if c.group == g.group {
+				n++
+			}
+		}
+		columns = max(columns, n)
+	}
+	if most > least && columns > 1 {
+		bin = (most - least) / float64(columns-1)
+	}
+	at := func(x float64) int { return min(columns-1, int(math.Round((x-least)/bin))) }
 	for i := range columns {
-		h.ColumnAt = append(h.ColumnAt, least+bin*(float64(i)+0.5))
-		h.Columns = append(h.Columns, fmt.Sprintf("%.1f", h.ColumnAt[i]))
+		h.ColumnAt = append(h.ColumnAt, least+bin*float64(i))
+		h.Columns = append(h.Columns, fmt.Sprintf("%.2f", h.ColumnAt[i]))
 	}
 	for _, g := range groups {
 		wins, n, row := make([]float64, columns), make([]float64, columns), make([]float64, columns)
 		for _, t := range trials {
 			if t.Group == g.group && t.Result != Censored {
-				i := min(columns-1, int((t.X()-least)/bin+1e-9))
+				i := at(t.X())
 				n[i]++
 				if t.Result == Success {
 					wins[i]++
@@ -118,10 +131,10 @@ func boundaryMap(trials []Trial, b *Boundary) report.Block {
 		}
 		h.Rows, h.Values = append(h.Rows, fmt.Sprintf("%s (%d)", g.group, g.m)), append(h.Values, row)
 	}
-	line := func(name string, at func(g cell) float64) {
+	line := func(name string, x func(g cell) float64) {
 		s := report.Series{Name: name}
 		for i, g := range groups {
-			s.X, s.Y = append(s.X, at(g)), append(s.Y, float64(i))
+			s.X, s.Y = append(s.X, x(g)), append(s.Y, float64(i))
 		}
 		h.Lines = append(h.Lines, s)
 	}
