@@ -87,7 +87,7 @@ func (b *backend[Tx]) sameTime(ctx context.Context) error {
 		return err
 	}
 	const most = DefaultLease / 4
-	off := max(before.Sub(there), there.Sub(time.Now()))
+	off := max(before.Sub(there), time.Until(there))
 	if off > most {
 		return fmt.Errorf("its clock and this machine's differ by %s: set the clocks", off.Round(time.Second))
 	}

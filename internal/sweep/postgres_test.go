@@ -146,7 +146,7 @@ func TestTwoProcesses(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, x := range s.Trials {
-		if r := results[x.Key]; r.State != Done {
+		if r := results[x.Key]; r.State != Done || string(r.Settings) != string(x.Settings) {
 			t.Errorf("trial %s is %+v", x.Key, r)
 		}
 	}

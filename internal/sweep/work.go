@@ -68,7 +68,16 @@ func (w *worker[Tx]) Work(ctx context.Context, job *river.Job[trialArgs]) error 
 	trial, release := w.held.hold(ctx, job.ID)
 	defer release()
 	start := time.Now()
-	out, err := perform(trial, t)
+	// PostgreSQL orders the fields anew.
+	whole, err := NewTrial(t.Recipe, t.Settings)
+	if err == nil && whole.Key != t.Key {
+		err = errors.New("its settings mean another trial to this program than to the one that queued it")
+	}
+	var out json.RawMessage
+	if err == nil {
+		t = whole
+		out, err = perform(trial, t)
+	}
 	if trial.Err() != nil {
 		return river.JobSnooze(0) // back to the queue, without an attempt
 	}
