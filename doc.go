@@ -22,6 +22,8 @@
 // group is finite groups as checked tables, and their real irreducible components
 // from the table alone. grok trains two-layer nets on them, with a gradient derived by
 // hand and weights kept along the way, and lets an Analysis say what they mean.
+// li2 (arXiv 2509.21519) says of such a net by weights and training pairs alone which
+// stage it is in and whether it generalises, and fits the share of pairs that it takes.
 //
 // delta is the update between two checkpoints as a file, byte for byte; audit counts
 // with it.
