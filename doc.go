@@ -15,7 +15,7 @@
 // the longest pieces of a word list; sample draws tokens; export makes folders
 // for other engines. train is the loop with exact resume, for cross-entropy and for
 // GRPO, whose sampler and trainer share kernels and so their log-probabilities;
-// recipe is the named experiments.
+// recipe is the named experiments. Objectives (supervised, GRPO) are train's.
 //
 // # look: seeing what happened
 //
@@ -25,8 +25,12 @@
 // li2 (arXiv 2509.21519) says of such a net by weights and training pairs alone which
 // stage it is in and whether it generalises, and fits the share of pairs that it takes.
 //
-// delta is the update between two checkpoints as a file, byte for byte; audit counts
-// with it.
+// cogs (arXiv 2410.01779) takes a trained one apart into named algebraic factors, and
+// builds exact ones from them.
+//
+// spectrum compares the singular values and directions of a pair of matrices, with
+// certificates. delta is the update between two checkpoints as a file, byte for byte.
+// audit says with both what training changed, and how much of that precision explains.
 //
 // # think: making a model reason well
 //
@@ -57,6 +61,12 @@
 // Confidence is measured on the alternatives that a server sends. Servers differ
 // in how many, in whether before or after the temperature, and in what they call
 // log 0; thresholds are therefore never carried from one request to another.
+//
+// The built-in model finds no sentence of a ProsQA question again; learn/recipe says
+// what brought that about in another one, at the price of arithmetic.
+//
+// Published pairs differ in more than their algorithm, and so do ours (docs/pairs.md):
+// an audit's verdict says what a pair resembles, and its null what precision alone does.
 //
 // The order of summation forbids some speed: a dot product cannot be split over
 // k. Where a shape is all k and no rows, a split would be faster.

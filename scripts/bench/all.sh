@@ -26,3 +26,7 @@ echo; echo "== singular values and vectors against NumPy and SciPy"
 bash scripts/bench/spectrum.sh 3
 echo; echo "== updates between checkpoints against zstd and SHA-256"
 bash scripts/bench/delta.sh
+echo; echo "== an audit against NumPy and SciPy"
+MEGABYTES=110 bash scripts/bench/audit.sh
+echo; echo "== grokking against NumPy and PyTorch"
+bash scripts/bench/grok.sh 1
