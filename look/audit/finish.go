@@ -109,8 +109,8 @@ func (a *auditor) fits() error {
 	for _, c := range append(slices.Clone(a.compared), a.between...) {
 		for _, m := range c.pairs {
 			if need := a.need(m); need > a.MaxMemory {
-				return fmt.Errorf("audit: tensor %q of %s, %v, takes about %d MB and --max-memory allows %d: allow more, or leave spectra out with --spectra none",
-					m.name, c.base.path, m.base.Shape, need>>20, a.MaxMemory>>20)
+				return fmt.Errorf("audit: tensor %q of %s, %v, takes about %d MB and --max-memory allows %.3g: allow more, or leave spectra out with --spectra none",
+					m.name, c.base.path, m.base.Shape, need>>20, float64(a.MaxMemory)/(1<<20))
 			}
 		}
 	}
