@@ -11,7 +11,7 @@ import (
 func init() {
 	Register(Recipe{
 		Name:  "sft",
-		About: "fine-tunes a model on worked solutions it was not trained for: hard arithmetic and hard countdown (about ten minutes on two cores)",
+		About: "fine-tunes a model on worked solutions it was not trained for: hard arithmetic and hard countdown (about six minutes on two cores)",
 		Tunes: true,
 		New:   func() Settings { return finetune() },
 	})

@@ -9,7 +9,7 @@ import (
 func init() {
 	Register(Recipe{
 		Name:  "grpo",
-		About: "reinforcement learning with verifiable rewards on easy and standard arithmetic (about ten minutes on two cores)",
+		About: "reinforcement learning with verifiable rewards on easy and standard arithmetic (about six minutes on two cores)",
 		Tunes: true,
 		New:   func() Settings { return grpo() },
 	})

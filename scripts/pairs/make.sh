@@ -3,8 +3,8 @@
 # into runs/pairs. Interrupt it and start it again as you like: finished runs are
 # not repeated, others go on where they were.
 #   bash scripts/pairs/make.sh [BASE_FOLDER] [PAIRS_FOLDER]
-# Without a base, or with "builtin", it is the built-in model. About 30 minutes
-# on two cores, at most 15 for one run.
+# Without a base, or with "builtin", it is the built-in model. About 20 minutes
+# on two cores, at most 6 for one run.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 from=${1:-builtin}
