@@ -30,3 +30,5 @@ echo; echo "== an audit against NumPy and SciPy"
 MEGABYTES=110 bash scripts/bench/audit.sh
 echo; echo "== grokking against NumPy and PyTorch"
 bash scripts/bench/grok.sh 1
+echo; echo "== a sweep with one and with two workers"
+bash scripts/bench/sweep.sh 2
