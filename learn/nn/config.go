@@ -21,10 +21,10 @@ type Config struct {
 	Positions string  `json:"positions"`  // "rotary" (default), "learned" (added to the embeddings) or "none"
 	RopeTheta float64 `json:"rope_theta"` // default 10000
 
-	Norm    string  `json:"norm"`         // "rms" (default) or "layer"
+	Norm    string  `json:"norm"`         // "rms" (default), "layer" or "none"
 	NormEps float64 `json:"rms_norm_eps"` // default 1e-5
 
-	MLP  string `json:"mlp"`            // "swiglu" (default) or "gelu" (the tanh form)
+	MLP  string `json:"mlp"`            // "swiglu" (default), "gelu" (the tanh form) or "relu"
 	Bias bool   `json:"attention_bias"` // biases in all projections, attention and MLP
 
 	Tied          bool `json:"tie_word_embeddings"` // the head is the embedding table
@@ -85,8 +85,8 @@ func (c Config) check() error {
 	}
 	for _, f := range []struct{ key, v, a, b, c string }{
 		{"positions", c.Positions, "rotary", "learned", "none"},
-		{"norm", c.Norm, "rms", "layer", "layer"},
-		{"mlp", c.MLP, "swiglu", "gelu", "gelu"},
+		{"norm", c.Norm, "rms", "layer", "none"},
+		{"mlp", c.MLP, "swiglu", "gelu", "relu"},
 	} {
 		if f.v != f.a && f.v != f.b && f.v != f.c {
 			return fmt.Errorf("nn: %s is %q, want one of %q", f.key, f.v, []string{f.a, f.b, f.c})

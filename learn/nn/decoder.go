@@ -225,7 +225,11 @@ func grown(b *[]float32, n int) []float32 {
 
 // normRow is one row of a norm.
 func (m *Model) normRow(n norm, dst, x []float32) {
-	if m.Config.Norm == "layer" {
+	switch m.Config.Norm {
+	case "none":
+		copy(dst, x)
+		return
+	case "layer":
 		tensor.LayerNormRow(dst, x, n.w.Val.Data, data(n.b), float32(m.Config.NormEps))
 		return
 	}

@@ -73,8 +73,11 @@ func (m *Model) Entries(dtype checkpoint.DType) []checkpoint.Entry {
 // ConfigJSON is the model's config.json.
 func (m *Model) ConfigJSON(dtype checkpoint.DType) ([]byte, error) {
 	c := hfConfig{ModelType: "orrery", Config: m.Config, MLPBias: m.Config.Bias, HiddenAct: "silu"}
-	if m.Config.MLP == "gelu" {
+	switch m.Config.MLP {
+	case "gelu":
 		c.HiddenAct = "gelu_pytorch_tanh"
+	case "relu":
+		c.HiddenAct = "relu"
 	}
 	if m.Config.llama() {
 		c.ModelType, c.Architectures = "llama", []string{"LlamaForCausalLM"}

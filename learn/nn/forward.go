@@ -106,9 +106,12 @@ func (m *Model) block(t *grad.Tape, l *layer, name string, x *grad.Var, in Input
 	t.At(l.place + ".mlp")
 	h = taps.see(name+".norm2", m.normed(t, l.norm2, x))
 	var act *grad.Var
-	if c.MLP == "swiglu" {
+	switch c.MLP {
+	case "swiglu":
 		act = t.SwiGLU(l.gate.on(t, h), l.up.on(t, h))
-	} else {
+	case "relu":
+		act = t.ReLU(l.up.on(t, h))
+	default:
 		act = t.GELU(l.up.on(t, h))
 	}
 	return taps.see(name, t.Add(x, taps.see(name+".mlp_out", l.down.on(t, act))))
@@ -117,7 +120,10 @@ func (m *Model) block(t *grad.Tape, l *layer, name string, x *grad.Var, in Input
 func (l linear) on(t *grad.Tape, x *grad.Var) *grad.Var { return t.Linear(x, l.w, l.b) }
 
 func (m *Model) normed(t *grad.Tape, n norm, x *grad.Var) *grad.Var {
-	if m.Config.Norm == "layer" {
+	switch m.Config.Norm {
+	case "none":
+		return x
+	case "layer":
 		return t.LayerNorm(x, n.w, n.b, float32(m.Config.NormEps))
 	}
 	return t.RMSNorm(x, n.w, float32(m.Config.NormEps))

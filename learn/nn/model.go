@@ -26,13 +26,13 @@ type Model struct {
 
 type linear struct{ w, b *grad.Var } // (out, in), (out) or nil
 
-type norm struct{ w, b *grad.Var } // (d), b nil for RMS
+type norm struct{ w, b *grad.Var } // (d), b nil for RMS, both for none
 
 type layer struct {
 	place          string // "model.layers.3"
 	norm1, norm2   norm
 	q, k, v, o     linear
-	gate, up, down linear // gate has no weights with GELU
+	gate, up, down linear // gate has weights with SwiGLU alone
 }
 
 // New makes a model with random weights: normal with standard deviation 0.02,
@@ -119,6 +119,9 @@ func (m *Model) newLinear(name string, out, in int) linear {
 }
 
 func (m *Model) newNorm(name string) norm {
+	if m.Config.Norm == "none" {
+		return norm{}
+	}
 	n := norm{w: m.param(name+".weight", m.Config.HiddenSize)}
 	for i := range n.w.Val.Data {
 		n.w.Val.Data[i] = 1

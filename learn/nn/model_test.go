@@ -21,6 +21,9 @@ func shapes() map[string]Config {
 		"gpt2": with(func(c *Config) {
 			c.Positions, c.Norm, c.MLP, c.Bias, c.Tied, c.KVHeads = "learned", "layer", "gelu", true, true, 4
 		}),
+		"nanda": with(func(c *Config) { // arXiv 2301.05217's
+			c.Positions, c.Norm, c.MLP, c.KVHeads = "learned", "none", "relu", 4
+		}),
 		"nopos":         with(func(c *Config) { c.Positions, c.HeadDim, c.KVHeads = "none", 3, 1 }),
 		"bidirectional": with(func(c *Config) { c.Bidirectional = true }),
 	}
@@ -125,7 +128,7 @@ func TestConfigErrors(t *testing.T) {
 		"head_dim 3 is odd":                  func(c *Config) { c.HeadDim = 3 },
 		`positions is "alibi"`:               func(c *Config) { c.Positions = "alibi" },
 		`norm is "batch"`:                    func(c *Config) { c.Norm = "batch" },
-		`mlp is "relu"`:                      func(c *Config) { c.MLP = "relu" },
+		`mlp is "elu"`:                      func(c *Config) { c.MLP = "elu" },
 		"must be positive":                   func(c *Config) { c.NormEps = math.NaN() },
 		"is not a multiple of num_attention": func(c *Config) { c.HiddenSize, c.HeadDim = 13, 0 },
 	} {

@@ -42,6 +42,9 @@ func (n *naive) linear(name string, x []float64) []float64 {
 
 func (n *naive) norm(name string, x []float64) []float64 {
 	var mean, sq float64
+	if n.c.Norm == "none" {
+		return x
+	}
 	if n.c.Norm == "layer" {
 		for _, v := range x {
 			mean += v / float64(len(x))
@@ -77,11 +80,16 @@ func (n *naive) rotate(x []float64, pos int) []float64 {
 
 func (n *naive) mlp(place string, x []float64) []float64 {
 	up := n.linear(place+".up_proj", x)
-	if n.c.MLP == "gelu" {
+	switch n.c.MLP {
+	case "gelu":
 		for i, v := range up {
 			up[i] = v / 2 * (1 + math.Tanh(math.Sqrt(2/math.Pi)*(v+0.044715*v*v*v)))
 		}
-	} else {
+	case "relu":
+		for i, v := range up {
+			up[i] = max(v, 0)
+		}
+	default:
 		for i, g := range n.linear(place+".gate_proj", x) {
 			up[i] *= g / (1 + math.Exp(-g))
 		}

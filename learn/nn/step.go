@@ -12,7 +12,7 @@ type buffers struct {
 	x, h   []float32 // (n, d): residual stream; norm's or projection's result
 	qkv    []float32 // (n, W)
 	att    []float32 // (n, Heads·HeadDim)
-	gateUp []float32 // (n, 2f), or (n, f) with GELU
+	gateUp []float32 // (n, 2f) with SwiGLU, else (n, f)
 	act    []float32 // (n, f)
 	last   []float32 // (sequences, d)
 	logits []float32 // (sequences, V)
@@ -62,10 +62,18 @@ func (d *Decoder) forward(parts []job, n int) {
 		p.gateUp.on(gu, h, n)
 		f := c.Intermediate
 		d.rows(n, func(r int) {
-			if g := row(gu, r, p.gateUp.out); c.MLP == "swiglu" {
-				tensor.SwiGLU(row(act, r, f), g[:f], g[f:])
-			} else {
-				tensor.GELU(row(act, r, f), g)
+			switch g, to := row(gu, r, p.gateUp.out), row(act, r, f); c.MLP {
+			case "swiglu":
+				tensor.SwiGLU(to, g[:f], g[f:])
+			case "relu":
+				copy(to, g)
+				for i, v := range to { // −0 stays, as in grad
+					if v < 0 {
+						to[i] = 0
+					}
+				}
+			default:
+				tensor.GELU(to, g)
 			}
 		})
 		p.down.on(h, act, n)
