@@ -18,14 +18,17 @@ var kinds = [...]string{"bompus", "boompus", "brimpus", "chorpus", "dumpus", "fe
 
 // ProsQAShape sets the size and the form of generated graphs.
 type ProsQAShape struct {
-	Slots            int     // nodes before those without an edge are deleted, 4 to 38
-	Parents          float64 // Poisson mean of a node's number of parents; 1.5 published, 2.6 dense
-	DepthWeight      float64 // a parent of depth d is drawn with weight 1 + DepthWeight·d
-	MinHops, MaxHops int     // accepted largest distance from a root to a leaf of its own
+	Slots       int     `json:"slots"`        // nodes before those without an edge are deleted, 4 to 38
+	Parents     float64 `json:"parents"`      // Poisson mean of a node's number of parents; 1.5 published, 2.6 dense
+	DepthWeight float64 `json:"depth_weight"` // a parent of depth d is drawn with weight 1 + DepthWeight·d
+
+	// Accepted largest distance from a root to a leaf of its own.
+	MinHops int `json:"min_hops"`
+	MaxHops int `json:"max_hops"`
 
 	// Balanced keeps only graphs whose two candidates have as many parents and
 	// as many ancestors, which disarms two shortcut rules.
-	Balanced bool
+	Balanced bool `json:"balanced"`
 }
 
 // Shares of the ways to draw a node's parents: the first family; else, in a

@@ -189,17 +189,12 @@ func textDistance(question string) (dist map[string]int, a, b string) {
 // Every generated problem has exactly one answer, in the text alone, and steps that
 // lead there by a shortest way.
 func TestProsQAAnswersAreUnique(t *testing.T) {
-	dense := ProsQAShapeOf(Standard)
-	dense.Parents = 2.6
-	balancedShape := ProsQAShapeOf(Standard)
-	balancedShape.Balanced = true
 	for name, c := range map[string]struct {
 		shape ProsQAShape
 		n     int
 	}{
 		"easy": {ProsQAShapeOf(Easy), 500}, "standard": {ProsQAShapeOf(Standard), 500}, "hard": {ProsQAShapeOf(Hard), 100},
-		"dense": {dense, 200}, "balanced": {balancedShape, 200},
-		"tiny": {ProsQAShape{Slots: 10, Parents: 1.5, DepthWeight: 1.5, MinHops: 2, MaxHops: 4}, 200},
+		"laptop": {ProsQALaptop, 300}, "tiny": {ProsQATiny, 300}, "dense": {ProsQADense, 200}, "balanced": {ProsQABalanced, 200},
 	} {
 		for _, p := range sample(t, c.shape, c.n, 14) {
 			if err := ValidateProsQA(p); err != nil {
@@ -299,9 +294,7 @@ func TestShortcutAccuracy(t *testing.T) {
 			}
 		}
 	}
-	s := ProsQAShapeOf(Standard)
-	s.Balanced = true
-	for _, p := range sample(t, s, 50, 18) {
+	for _, p := range sample(t, ProsQABalanced, 50, 18) {
 		for _, rule := range Shortcuts()[:2] {
 			if rule.Correct(graphOf(p)) != .5 {
 				t.Errorf("%s isn't disarmed on a balanced graph", rule.Name)
@@ -368,6 +361,39 @@ func TestValidateProsQANamesTheField(t *testing.T) {
 		if !errors.As(err, &bad) || bad.Field != c.field {
 			t.Errorf("field %q spoiled: error %v", c.field, err)
 		}
+	}
+}
+
+// The sets' shapes: what differs from the published one, and what a level does.
+func TestProsQASets(t *testing.T) {
+	standard := ProsQAShapeOf(Standard)
+	dense, even := standard, standard
+	dense.Parents, even.Balanced = 2.6, true
+	if ProsQADense != dense || ProsQABalanced != even {
+		t.Errorf("dense %+v, balanced %+v", ProsQADense, ProsQABalanced)
+	}
+	for name, hops := range map[string][2]int{"prosqa-laptop": {2, 4}, "prosqa-tiny": {2, 3}, "prosqa-dense": {3, 6}, "prosqa-balanced": {3, 6}} {
+		k, err := Lookup(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for level, want := range map[Level][2]int{Standard: hops, Easy: {hops[0], hops[0]}, Hard: {hops[0] + 1, hops[1]}} {
+			rng := source(20)
+			for range 40 {
+				p := k.Generate(rng, level)
+				if h := graphOf(p).Hops(); h < want[0] || h > want[1] || ValidateProsQA(p) != nil {
+					t.Fatalf("%s %v: %d hops, want %v; %v", name, level, h, want, ValidateProsQA(p))
+				}
+			}
+		}
+	}
+	// Parents grow by 2.6/1.5 a node, less what small families and deletion take away.
+	mean := func(s ProsQAShape) float64 {
+		m, _ := moments(sample(t, s, 300, 20), func(g *Graph) float64 { return float64(len(g.Edges)) / float64(g.Nodes()) })
+		return m
+	}
+	if ratio := mean(ProsQADense) / mean(standard); ratio < 1.3 || ratio > 2.6/1.5 {
+		t.Errorf("dense graphs have %.2f times the edges a node, want more than 1.3 and less than 1.73", ratio)
 	}
 }
 

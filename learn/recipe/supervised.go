@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 
 	"orrery/learn/nn"
 	"orrery/learn/token"
@@ -36,10 +37,19 @@ type Supervised struct {
 // the two kinds that a sentence relates next to each other.
 var phrases = []string{" is a", ". Every"}
 
-// Vocabulary is the tokenizer of the models made here: bytes, the words of all
-// tasks, and some phrases.
-func Vocabulary() (*token.Vocab, error) {
-	return token.New(append(token.Pieces(task.Vocabulary()), phrases...))
+// Vocabulary is the tokenizer of the models made here: bytes, the words of the
+// built-in model's tasks and of further ones, and some phrases.
+func Vocabulary(tasks ...string) (*token.Vocab, error) {
+	var words []string
+	for _, name := range append([]string{"arithmetic", "countdown", "prosqa"}, tasks...) {
+		t, err := task.Lookup(name)
+		if err != nil {
+			return nil, err
+		}
+		words = append(words, t.Words()...)
+	}
+	slices.Sort(words)
+	return token.New(append(token.Pieces(slices.Compact(words)), phrases...))
 }
 
 // Run implements Settings.
@@ -53,7 +63,11 @@ func (s *Supervised) Run(ctx context.Context, name string, o Options) error {
 
 // prepare sets up the training.
 func (s *Supervised) prepare(name string, o Options) (*train.Run, error) {
-	v, err := Vocabulary()
+	var tasks []string
+	for _, m := range s.Mix {
+		tasks = append(tasks, m.Task)
+	}
+	v, err := Vocabulary(tasks...)
 	if err != nil {
 		return nil, fmt.Errorf("recipe %s: %w", name, err)
 	}
