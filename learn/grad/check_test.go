@@ -137,7 +137,18 @@ func opCases() []opCase {
 		return func(t *Tape, v []*Var) *Var { return t.Attention(v[0], v[1], v[2], at) }
 	}
 	targets, weights := []int{2, -1, 0, 4, 1}, []float32{1, 1, 0.5, 2, 0}
+	// Two sequences continue one trunk, a third stands alone; the fourth has no rows.
+	shared := ContextSpec{Heads: 2, KVHeads: 1, Lens: []int{2, 1, 3, 0}, Keys: [][]Span{
+		{{0, 0, 3}, {1, 0, 2}}, {{0, 0, 3}, {1, 2, 3}}, {{1, 3, 6}}, {{0, 1, 2}}}}
+	some := ContextSpec{Heads: 2, KVHeads: 2, Lens: []int{4}, Keys: [][]Span{{{1, 1, 3}, {0, 0, 2}, {1, 0, 2}}}, Sees: []int{5, 0, 6, 1}}
+	context := func(at ContextSpec) func(*Tape, []*Var) *Var {
+		return func(t *Tape, v []*Var) *Var {
+			return t.Context(v[0], []*Var{v[1], v[2]}, []*Var{v[3], v[4]}, at)
+		}
+	}
 	return []opCase{
+		{"Context shared", []*Var{n(6, 6), n(4, 3), n(6, 3), n(4, 3), n(6, 3)}, context(shared)},
+		{"Context some", []*Var{n(4, 6), n(2, 6), n(4, 6), n(2, 6), n(4, 6)}, context(some)},
 		{"Linear", []*Var{n(3, 5), n(4, 5)}, func(t *Tape, v []*Var) *Var { return t.Linear(v[0], v[1], nil) }},
 		{"Linear bias", []*Var{n(70, 3), n(2, 3), n(2)}, func(t *Tape, v []*Var) *Var { return t.Linear(v[0], v[1], v[2]) }},
 		{"Linear 3-d", []*Var{n(2, 3, 5), n(4, 5)}, func(t *Tape, v []*Var) *Var { return t.Linear(v[0], v[1], nil) }},

@@ -70,36 +70,57 @@ func (m *Model) Hidden(t *grad.Tape, in Input) *grad.Var {
 	if in.Allow != nil {
 		at.Bias = grad.Mask(in.Lens, in.Allow)
 	}
+	b := block{positions: in.Positions, taps: taps, attend: func(_ int, q, k, v *grad.Var, probs *[]*tensor.Tensor) *grad.Var {
+		at.Probs = probs
+		return t.Attention(q, k, v, at)
+	}}
 	for i := range m.layers {
-		l := &m.layers[i]
-		name := ""
-		if taps != nil {
-			name = fmt.Sprintf("layers.%d", i)
-		}
-		x = m.block(t, l, name, x, in, at)
+		x = m.block(t, i, x, b)
 	}
 	t.At("model.norm")
 	return taps.see("norm", m.normed(t, m.norm, x))
 }
 
+// block is how a layer runs.
+type block struct {
+	positions []int // (N)
+	taps      *Taps
+	// attend is the layer's attention; probs is nil, or where the weights go.
+	attend func(layer int, q, k, v *grad.Var, probs *[]*tensor.Tensor) *grad.Var
+	// rows, if not nil, are the rows whose results are wanted: the others give
+	// keys and values only.
+	rows []int
+}
+
 // block is one layer: x + attention(norm(x)), then + MLP(norm(·)).
-func (m *Model) block(t *grad.Tape, l *layer, name string, x *grad.Var, in Input, at grad.AttnSpec) *grad.Var {
-	c, taps := m.Config, in.Taps
+func (m *Model) block(t *grad.Tape, i int, x *grad.Var, b block) *grad.Var {
+	c, taps, l := m.Config, b.taps, &m.layers[i]
+	name := ""
+	if taps != nil {
+		name = fmt.Sprintf("layers.%d", i)
+	}
 	t.At(l.place + ".self_attn")
 	h := taps.see(name+".norm1", m.normed(t, l.norm1, x))
-	q, k, v := l.q.on(t, h), l.k.on(t, h), l.v.on(t, h)
+	asking, at := h, b.positions
+	if b.rows != nil {
+		x, asking, at = t.Rows(x, b.rows), t.Rows(h, b.rows), make([]int, len(b.rows))
+		for j, r := range b.rows {
+			at[j] = b.positions[r]
+		}
+	}
+	q, k, v := l.q.on(t, asking), l.k.on(t, h), l.v.on(t, h)
 	if m.cos != nil {
-		q = t.Rotary(q, c.Heads, in.Positions, m.cos, m.sin)
-		k = t.Rotary(k, c.KVHeads, in.Positions, m.cos, m.sin)
+		q = t.Rotary(q, c.Heads, at, m.cos, m.sin)
+		k = t.Rotary(k, c.KVHeads, b.positions, m.cos, m.sin)
 	}
 	q, k, v = taps.see(name+".q", q), taps.see(name+".k", k), taps.see(name+".v", v)
-	var probs []*tensor.Tensor
+	var probs *[]*tensor.Tensor
 	if taps != nil && taps.Probs != nil {
-		at.Probs = &probs
+		probs = new([]*tensor.Tensor)
 	}
-	a := taps.see(name+".attn", t.Attention(q, k, v, at))
-	if at.Probs != nil {
-		taps.Probs[name] = probs
+	a := taps.see(name+".attn", b.attend(i, q, k, v, probs))
+	if probs != nil {
+		taps.Probs[name] = *probs
 	}
 	x = t.Add(x, taps.see(name+".attn_out", l.o.on(t, a)))
 

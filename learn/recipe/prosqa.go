@@ -38,9 +38,8 @@ func branched(v *token.Vocab, rng *rand.Rand, p task.Problem, extra int, write f
 	}
 	e := train.Example{Tokens: append([]int{v.BOS()}, v.Encode(p.Question[:at])...)}
 	trunk := len(e.Tokens)
-	for i := range trunk {
+	for range trunk {
 		e.Targets = append(e.Targets, -1)
-		e.Positions = append(e.Positions, i)
 		e.Branch = append(e.Branch, 0)
 	}
 	add := func(n int, query, solution string) {
@@ -54,7 +53,6 @@ func branched(v *token.Vocab, rng *rand.Rand, p task.Problem, extra int, write f
 			}
 			e.Tokens = append(e.Tokens, id)
 			e.Targets = append(e.Targets, target)
-			e.Positions = append(e.Positions, trunk+i)
 			e.Branch = append(e.Branch, n)
 		}
 	}

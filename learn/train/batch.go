@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 
+	"orrery/learn/grad"
 	"orrery/learn/nn"
 )
 
@@ -22,11 +24,20 @@ func stream(seed, id uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, id))
 
 // batch is ragged: N = ΣL rows without padding.
 type batch struct {
-	input   nn.Input
-	rows    []int     // rows of the input that have a target
-	targets []int     // (len(rows))
-	weights []float32 // (len(rows)), nil: all 1
-	tokens  int       // N
+	input   nn.Input    // unless there are threads
+	threads []nn.Thread // where an example branches or thinks
+	rows    []int       // rows of the input that have a target
+	targets []int       // (len(rows))
+	weights []float32   // (len(rows)), nil: all 1
+	tokens  int         // N
+}
+
+// logits are what the model says at the rows that have a target: (len(rows), V).
+func (b *batch) logits(t *grad.Tape, m *nn.Model) *grad.Var {
+	if b.threads != nil {
+		return m.Logits(t, m.Think(t, b.threads, nn.ThinkOptions{}), nil)
+	}
+	return m.Logits(t, m.Hidden(t, b.input), b.rows)
 }
 
 // drawBatch makes batch i, a pure function of seed and i: examples are drawn
@@ -48,20 +59,13 @@ func drawBatch(src Source, seed uint64, i, budget, vocab, positions int) (*batch
 // pack joins examples into one batch.
 func pack(list []Example) *batch {
 	b := &batch{}
-	weighted, branched := false, false
+	weighted, threaded := false, false
 	for _, e := range list {
 		weighted = weighted || e.Weights != nil
-		branched = branched || e.Branch != nil
+		threaded = threaded || e.Branch != nil || slices.Contains(e.Tokens, nn.Thought)
 	}
 	for _, e := range list {
 		for i := range e.Tokens {
-			if branched {
-				at := i
-				if e.Positions != nil {
-					at = e.Positions[i]
-				}
-				b.input.Positions = append(b.input.Positions, at)
-			}
 			if e.Targets[i] < 0 {
 				continue
 			}
@@ -75,12 +79,13 @@ func pack(list []Example) *batch {
 				b.weights = append(b.weights, w)
 			}
 		}
+		b.tokens += len(e.Tokens)
+		if threaded {
+			b.threads = append(b.threads, e.threads(len(b.threads))...)
+			continue
+		}
 		b.input.Tokens = append(b.input.Tokens, e.Tokens...)
 		b.input.Lens = append(b.input.Lens, len(e.Tokens))
-		b.tokens += len(e.Tokens)
-	}
-	if branched {
-		b.input.Allow = func(seq, q, k int) bool { return list[seq].sees(q, k) }
 	}
 	return b
 }

@@ -72,7 +72,7 @@ func heldLoss(ctx context.Context, m *nn.Model, v *token.Vocab, problems []task.
 		}
 		b := pack(list)
 		tape.Reset()
-		_, logp := tape.CrossEntropy(m.Logits(tape, m.Hidden(tape, b.input), b.rows), b.targets, nil)
+		_, logp := tape.CrossEntropy(b.logits(tape, m), b.targets, nil)
 		for _, x := range logp {
 			sum -= float64(x)
 		}

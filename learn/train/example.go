@@ -3,22 +3,24 @@ package train
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 
+	"orrery/learn/nn"
 	"orrery/learn/token"
 	"orrery/task"
 )
 
 // Example is one sequence: L input rows and what each should predict.
 type Example struct {
-	Tokens  []int     // (L) inputs
+	Tokens  []int     // (L) inputs, or nn.Thought: what the row before it ended in
 	Targets []int     // (L) what row i should say next; −1: nothing
 	Weights []float32 // (L) or nil: 1 for each target
 
-	// Positions (L) and Branch (L) describe continuations that share a prefix:
-	// row q sees row k ≤ q of its own branch or of branch 0, the trunk. Both
-	// nil for a plain sequence.
-	Positions []int
-	Branch    []int
+	// Branch (L) describes continuations that share a prefix: 0 is the trunk,
+	// 1, 2 … the branches, ascending. Each stands right after the trunk, sees it
+	// and itself, and knows nothing of the others: an example with branches is the sum
+	// of one for each, for a fraction of the work. Nil for a plain sequence.
+	Branch []int
 }
 
 // Source draws training examples.
@@ -82,29 +84,53 @@ func (e Example) check(vocab, positions int) error {
 		return fmt.Errorf("%d tokens have %d targets", n, len(e.Targets))
 	case e.Weights != nil && len(e.Weights) != n:
 		return fmt.Errorf("%d tokens have %d weights", n, len(e.Weights))
-	case (e.Positions == nil) != (e.Branch == nil):
-		return fmt.Errorf("positions and branches go together")
-	case e.Branch != nil && (len(e.Branch) != n || len(e.Positions) != n):
-		return fmt.Errorf("%d tokens have %d positions and %d branches", n, len(e.Positions), len(e.Branch))
+	case e.Branch != nil && len(e.Branch) != n:
+		return fmt.Errorf("%d tokens have %d branches", n, len(e.Branch))
+	case e.Branch != nil && (e.Branch[0] != 0 || !slices.IsSorted(e.Branch)):
+		return fmt.Errorf("its branches are not the trunk, 0, and then ascending")
+	case e.Tokens[0] == nn.Thought:
+		return fmt.Errorf("it begins with a thought, which has no row before it")
 	}
+	trunk, at := 0, 0
 	for i, id := range e.Tokens {
-		at := i
-		if e.Positions != nil {
-			at = e.Positions[i]
-		}
 		switch {
-		case id < 0 || id >= vocab:
+		case e.Branch == nil || e.Branch[i] == 0:
+			trunk = i + 1
+		case e.Branch[i] != e.Branch[i-1]:
+			at = trunk
+		}
+		at++
+		switch {
+		case id < nn.Thought || id >= vocab:
 			return fmt.Errorf("token %d is %d, the vocabulary ends at %d", i, id, vocab-1)
 		case e.Targets[i] < -1 || e.Targets[i] >= vocab:
 			return fmt.Errorf("target %d is %d, the vocabulary ends at %d", i, e.Targets[i], vocab-1)
-		case at < 0 || at >= positions:
-			return fmt.Errorf("token %d is at position %d, the model has %d positions", i, at, positions)
+		case at > positions:
+			return fmt.Errorf("token %d is at position %d, the model has %d positions", i, at-1, positions)
 		}
 	}
 	return nil
 }
 
-// sees reports whether row q attends to row k.
-func (e Example) sees(q, k int) bool {
-	return k <= q && (e.Branch == nil || e.Branch[k] == 0 || e.Branch[k] == e.Branch[q])
+// threads are the example's trunk and branches, as nn.Model.Think runs them;
+// base is how many threads come before them in the batch.
+func (e Example) threads(base int) []nn.Thread {
+	var list []nn.Thread
+	for lo := 0; lo < len(e.Tokens); {
+		hi := lo + 1
+		for hi < len(e.Tokens) && (e.Branch == nil || e.Branch[hi] == e.Branch[lo]) {
+			hi++
+		}
+		th := nn.Thread{Tokens: e.Tokens[lo:hi], From: -1}
+		if lo > 0 {
+			th.From = base
+		}
+		for i := lo; i < hi; i++ {
+			if e.Targets[i] >= 0 {
+				th.Want = append(th.Want, i-lo)
+			}
+		}
+		list, lo = append(list, th), hi
+	}
+	return list
 }

@@ -98,7 +98,7 @@ func (l *learner) pass(tape *grad.Tape, m *nn.Model, part []*rollout) (logits, l
 		list = append(list, r.example)
 	}
 	b := pack(list)
-	logits = m.Logits(tape, m.Hidden(tape, b.input), b.rows)
+	logits = b.logits(tape, m)
 	if s := l.scale(); s != 1 {
 		logits = tape.Scale(logits, s)
 	}

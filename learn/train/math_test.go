@@ -280,14 +280,18 @@ func TestMix(t *testing.T) {
 
 func TestBadExamples(t *testing.T) {
 	for name, e := range map[string]Example{
-		"empty":     {},
-		"targets":   {Tokens: []int{1, 2}, Targets: []int{1}},
-		"weights":   {Tokens: []int{1}, Targets: []int{1}, Weights: []float32{1, 2}},
-		"token":     {Tokens: []int{1000000}, Targets: []int{1}},
-		"target":    {Tokens: []int{1}, Targets: []int{-2}},
-		"length":    {Tokens: make([]int, 200), Targets: make([]int, 200)},
-		"positions": {Tokens: []int{1}, Targets: []int{1}, Positions: []int{0}},
-		"branch":    {Tokens: []int{1}, Targets: []int{1}, Positions: []int{0}, Branch: []int{0, 0}},
+		"empty":    {},
+		"targets":  {Tokens: []int{1, 2}, Targets: []int{1}},
+		"weights":  {Tokens: []int{1}, Targets: []int{1}, Weights: []float32{1, 2}},
+		"token":    {Tokens: []int{1000000}, Targets: []int{1}},
+		"target":   {Tokens: []int{1}, Targets: []int{-2}},
+		"length":   {Tokens: make([]int, 200), Targets: make([]int, 200)},
+		"branches": {Tokens: []int{1}, Targets: []int{1}, Branch: []int{0, 0}},
+		"no trunk": {Tokens: []int{1}, Targets: []int{1}, Branch: []int{1}},
+		"order":    {Tokens: []int{1, 2, 3}, Targets: []int{1, 1, 1}, Branch: []int{0, 2, 1}},
+		"long": {Tokens: make([]int, 200), Targets: make([]int, 200),
+			Branch: append(make([]int, 100), slices.Repeat([]int{1}, 100)...)},
+		"no thought": {Tokens: []int{nn.Thought, 1}, Targets: []int{1, 1}},
 	} {
 		if e.check(vocab.Size(), 128) == nil {
 			t.Errorf("%s: the example was taken", name)
@@ -301,13 +305,12 @@ func logprobs(m *nn.Model, list ...Example) ([]float32, float32) {
 	tape := grad.NewTape()
 	tape.NoGrad = true
 	b := pack(list)
-	loss, logp := tape.CrossEntropy(m.Logits(tape, m.Hidden(tape, b.input), b.rows), b.targets, b.weights)
+	loss, logp := tape.CrossEntropy(b.logits(tape, m), b.targets, b.weights)
 	return logp, loss.Val.Data[0]
 }
 
 // TestBranches holds an example with two branches to the two plain sequences
-// that it stands for. Sums over keys run in another order, so float32 rounding
-// differs: log-probabilities of a few nats agree to some 1e-6.
+// that it stands for, to the bit.
 func TestBranches(t *testing.T) {
 	m, err := nn.New(smallModel(), 3)
 	if err != nil {
@@ -327,12 +330,12 @@ func TestBranches(t *testing.T) {
 	}
 	trunk, both := ids(9), [][]int{ids(5), ids(7)}
 	tree := Example{}
-	add := func(e *Example, id, target, pos, branch int) {
+	add := func(e *Example, id, target, branch int) {
 		e.Tokens, e.Targets = append(e.Tokens, id), append(e.Targets, target)
-		e.Positions, e.Branch = append(e.Positions, pos), append(e.Branch, branch)
+		e.Branch = append(e.Branch, branch)
 	}
-	for i, id := range trunk {
-		add(&tree, id, -1, i, 0)
+	for _, id := range trunk {
+		add(&tree, id, -1, 0)
 	}
 	var want []float32
 	for n, ids := range both {
@@ -340,14 +343,14 @@ func TestBranches(t *testing.T) {
 		plain.Targets = slices.Repeat([]int{-1}, len(plain.Tokens))
 		for i, id := range ids[:len(ids)-1] {
 			plain.Targets[len(trunk)+i] = ids[i+1]
-			add(&tree, id, ids[i+1], len(trunk)+i, n+1)
+			add(&tree, id, ids[i+1], n+1)
 		}
 		logp, _ := logprobs(m, plain)
 		want = append(want, logp...)
 	}
 	got, _ := logprobs(m, tree, Example{Tokens: trunk[:2], Targets: trunk[1:3]})
 	for i, w := range want {
-		if math.Abs(float64(got[i]-w)) > 2e-5 {
+		if got[i] != w {
 			t.Errorf("target %d has log-probability %v in a branch, %v alone", i, got[i], w)
 		}
 	}

@@ -85,6 +85,6 @@ func (s *supervised) step(ctx context.Context, n int) (Metric, int, error) {
 // loss runs the model forwards over a batch.
 func (s *supervised) loss(b *batch) *grad.Var {
 	m, tape := s.t.model, s.t.tape
-	loss, _ := tape.CrossEntropy(m.Logits(tape, m.Hidden(tape, b.input), b.rows), b.targets, b.weights)
+	loss, _ := tape.CrossEntropy(b.logits(tape, m), b.targets, b.weights)
 	return loss
 }
