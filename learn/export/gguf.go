@@ -33,6 +33,9 @@ func check(m *nn.Model, v *token.Vocab) error {
 
 // writeGGUF writes model.gguf.
 func writeGGUF(m *nn.Model, v *token.Vocab, dir string, dtype checkpoint.DType) error {
+	if v.Spaced() {
+		return fmt.Errorf("export: the vocabulary sets a blank in front of every line, which llama.cpp's tokenizer can't; use a hf format")
+	}
 	c := m.Config
 	l := checkpoint.Llama{
 		Name:   filepath.Base(filepath.Clean(dir)),

@@ -127,9 +127,10 @@ func fromPrintable(s string) (string, bool) {
 func (v *Vocab) file() jsonFile {
 	type object = map[string]any
 	f := jsonFile{
-		Version: "1.0",
-		Decoder: object{"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true},
-		Model:   jsonModel{Type: "BPE", IgnoreMerges: true, Vocab: jsonVocab{}, Merges: []any{}},
+		Version:    "1.0",
+		Normalizer: v.normalizer(),
+		Decoder:    v.decoder(),
+		Model:      jsonModel{Type: "BPE", IgnoreMerges: true, Vocab: jsonVocab{}, Merges: []any{}},
 	}
 	for id, name := range v.names {
 		f.AddedTokens = append(f.AddedTokens, jsonAdded{ID: id, Content: name, Special: true})
@@ -233,7 +234,14 @@ func Parse(name string, data []byte) (*Vocab, error) {
 		}
 		words[i] = w
 	}
-	v, err := New(words, texts[firstFree:FirstByte]...)
+	build := New
+	if f.Normalizer != nil {
+		build = NewWords
+		for i, w := range words {
+			words[i] = strings.TrimPrefix(w, " ") // a word without its blank gets one, and the pieces below differ
+		}
+	}
+	v, err := build(words, texts[firstFree:FirstByte]...)
 	if err != nil {
 		return fail("%w", err)
 	}

@@ -1,5 +1,6 @@
 // Package token turns text into token ids and back for the small models: a
-// fixed vocabulary, longest match first.
+// fixed vocabulary, longest match first. NewWords is a variant for models of
+// which a word should be one id wherever it stands.
 //
 // Ids 0 to 15 are special tokens, which stand for no text; 16 to 271 are the
 // 256 bytes; then come the words that New was given. At each place of a text
@@ -47,6 +48,7 @@ type Vocab struct {
 	names  []string // of the special tokens, FirstByte of them
 	pieces []string // by id, "" for special tokens
 	trie   trie
+	spaced bool // see NewWords
 }
 
 // New makes a vocabulary of the special tokens, the bytes and the given words,
@@ -142,6 +144,9 @@ func (v *Vocab) Size() int { return len(v.pieces) }
 // Encode splits a text greedily into the longest pieces. It never gives a
 // special token, whatever the text says; callers place those themselves.
 func (v *Vocab) Encode(s string) []int {
+	if v.spaced {
+		s = space(s)
+	}
 	ids := make([]int, 0, len(s)/2+1)
 	for len(s) > 0 {
 		id, n := v.trie.longest(s)
@@ -157,6 +162,9 @@ func (v *Vocab) Decode(ids []int) string {
 	var b strings.Builder
 	for _, id := range ids {
 		b.WriteString(v.pieces[id])
+	}
+	if v.spaced {
+		return unspace(b.String())
 	}
 	return b.String()
 }

@@ -29,8 +29,16 @@ func main() {
 
 func run(dir string) error {
 	tangled := []string{"ab", "abc", "abcde", "bc", "aa", "aaaa", " a", "  ", "é", "éa", "日本", ".*", "(a|b)", "[^", "a$", "x-y", "&&", "#/", "\t\t", "𝄞x"}
-	for name, words := range map[string][]string{"tasks": token.Pieces(task.Vocabulary()), "tangled": tangled, "bytes": nil} {
-		v, err := token.New(words)
+	plain := func(words []string) (*token.Vocab, error) { return token.New(words) }
+	lines := func(words []string) (*token.Vocab, error) { return token.NewWords(words) }
+	for name, c := range map[string]struct {
+		build func([]string) (*token.Vocab, error)
+		words []string
+	}{
+		"tasks": {plain, token.Pieces(task.Vocabulary())}, "tangled": {plain, tangled}, "bytes": {plain, nil},
+		"words": {lines, append(task.Vocabulary(), "###", "日本")},
+	} {
+		v, err := c.build(c.words)
 		if err != nil {
 			return err
 		}
