@@ -40,6 +40,7 @@ var layers = map[string][]string{
 
 	"look/audit": {"learn/tensor", "learn/checkpoint", "look/spectrum", "look/delta", "report"},
 	"look/delta": {"learn/checkpoint"},
+	"look/probe": {"learn/nn", "learn/grad", "learn/tensor", "look/cogs", "report", "task"},
 	"look/grok":  {"learn/tensor", "learn/train", "learn/recipe", "learn/checkpoint", "look/cogs", "look/group", "look/li2", "report"},
 	"look/cogs":  {"report"},
 	"look/group": {},
