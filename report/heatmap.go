@@ -223,8 +223,8 @@ func (m HeatMap) lines(w *writer, f frame, rows, columns int) (legend []key) {
 	f.clip(w)
 	for i, s := range m.Lines {
 		stroke := []string{"#fff", "#ff9d5c", "#7fe0ff", "#ffd0ec"}[i%4]
-		look := dash(i * 4)
-		legend = append(legend, key{"var(--fg)", []string{"━━", "╍╍", "┄┄"}[i%3], s.Name})
+		look := []string{"", ` stroke-dasharray="8 3"`, ` stroke-dasharray="2 3"`, ` stroke-dasharray="8 3 2 3"`}[i%4]
+		legend = append(legend, key{"var(--fg)", []string{"━━", "╍╍", "┄┄", "━·━"}[i%4], s.Name})
 		var d []byte
 		open := false
 		for j := range min(len(s.X), len(s.Y)) {

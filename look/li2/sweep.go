@@ -110,7 +110,7 @@ func boundaryMap(trials []Trial, b *Boundary) report.Block {
 	if most > least && columns > 1 {
 		bin = (most - least) / float64(columns-1)
 	}
-	at := func(x float64) int { return min(columns-1, int(math.Round((x-least)/bin))) }
+	column := func(x float64) int { return min(columns-1, int(math.Round((x-least)/bin))) }
 	for i := range columns {
 		h.ColumnAt = append(h.ColumnAt, least+bin*float64(i))
 		h.Columns = append(h.Columns, fmt.Sprintf("%.2f", h.ColumnAt[i]))
@@ -119,7 +119,7 @@ func boundaryMap(trials []Trial, b *Boundary) report.Block {
 		wins, n, row := make([]float64, columns), make([]float64, columns), make([]float64, columns)
 		for _, t := range trials {
 			if t.Group == g.group && t.Result != Censored {
-				i := at(t.X())
+				i := column(t.X())
 				n[i]++
 				if t.Result == Success {
 					wins[i]++
@@ -131,21 +131,28 @@ func boundaryMap(trials []Trial, b *Boundary) report.Block {
 		}
 		h.Rows, h.Values = append(h.Rows, fmt.Sprintf("%s (%d)", g.group, g.m)), append(h.Values, row)
 	}
-	line := func(name string, x func(g cell) float64) {
+	// line draws x over all rows, from edge to edge; several one after the other.
+	line := func(name string, xs ...func(g cell) float64) {
 		s := report.Series{Name: name}
-		for i, g := range groups {
-			s.X, s.Y = append(s.X, x(g)), append(s.Y, float64(i))
+		add := func(x, y float64) { s.X, s.Y = append(s.X, x), append(s.Y, y) }
+		for _, x := range xs {
+			add(x(groups[0]), -0.5)
+			for i, g := range groups {
+				add(x(g), float64(i))
+			}
+			add(x(groups[len(groups)-1]), float64(len(groups))-0.5)
+			add(math.NaN(), math.NaN())
 		}
 		h.Lines = append(h.Lines, s)
 	}
+	at := func(x float64) func(cell) float64 { return func(cell) float64 { return x } }
 	if b != nil {
-		line("fitted", func(cell) float64 { return b.Shared.C })
+		line("fitted c", at(b.Shared.C))
 		if in := b.Shared.Profile; !math.IsInf(in.Low, 0) && !math.IsInf(in.High, 0) {
-			line("interval, low", func(cell) float64 { return in.Low })
-			line("interval, high", func(cell) float64 { return in.High })
+			line("its 95 % interval", at(in.Low), at(in.High))
 		}
 		if b.Identifiable {
-			line("rival", func(g cell) float64 { return Scaled(b.Rival.A*math.Pow(float64(g.m), -b.Rival.Gamma), g.m) })
+			line("rival law", func(g cell) float64 { return Scaled(b.Rival.A*math.Pow(float64(g.m), -b.Rival.Gamma), g.m) })
 		}
 	}
 	line("published", func(g cell) float64 { return Scaled(PublishedShare(g.m, g.maxD, 0), g.m) })

@@ -27,7 +27,7 @@ func TestBoundaryBlocks(t *testing.T) {
 		t.Fatal(b, err)
 	}
 	html := page(t, blocks)
-	for _, want := range []string{"Half of the trials generalise at p = 2.", "2.7482", "rival", "1 censored", "Z5xZ6 (30)", "interval, low"} {
+	for _, want := range []string{"Half of the trials generalise at p = 2.", "2.7482", "rival", "1 censored", "Z5xZ6 (30)", "its 95 % interval"} {
 		if !strings.Contains(html, want) {
 			t.Errorf("the page lacks %q", want)
 		}
