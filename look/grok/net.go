@@ -17,6 +17,9 @@ const (
 	ReLU   Activation = "relu"
 	SiLU   Activation = "silu"
 	Tanh   Activation = "tanh"
+	// Complex makes a complex node z of two neighbours, its real and its imaginary
+	// part, and squares it: h = (Re z², Im z²). The outputs are real.
+	Complex Activation = "complex"
 )
 
 // Net is a two-layer network on pairs of group elements, without biases:
@@ -71,10 +74,10 @@ func (n *Net) Clone() *Net {
 // check reports settings that no network can have.
 func (a Activation) check() error {
 	switch a {
-	case Square, ReLU, SiLU, Tanh:
+	case Square, ReLU, SiLU, Tanh, Complex:
 		return nil
 	}
-	return fmt.Errorf("activation is %q, want %s, %s, %s or %s", string(a), Square, ReLU, SiLU, Tanh)
+	return fmt.Errorf("activation is %q, want %s, %s, %s, %s or %s", string(a), Square, ReLU, SiLU, Tanh, Complex)
 }
 
 // apply writes σ(s) to h.
@@ -90,6 +93,10 @@ func (a Activation) apply(h, s []float32) {
 		tensor.SiLU(h, s)
 	case Tanh:
 		tensor.Tanh(h, s)
+	case Complex:
+		for i := 0; i+1 < len(s); i += 2 {
+			h[i], h[i+1] = s[i]*s[i]-s[i+1]*s[i+1], 2*s[i]*s[i+1]
+		}
 	}
 }
 
@@ -115,6 +122,11 @@ func (a Activation) pull(dh, h, s []float32) {
 	case Tanh:
 		for i, v := range h {
 			dh[i] *= (1 - v*v) / 2
+		}
+	case Complex:
+		for i := 0; i+1 < len(s); i += 2 {
+			re, im := dh[i], dh[i+1]
+			dh[i], dh[i+1] = re*s[i]+im*s[i+1], im*s[i]-re*s[i+1]
 		}
 	}
 }

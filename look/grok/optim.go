@@ -48,6 +48,8 @@ type optimizer struct {
 	mw, vw []float32 // moments of W; of Muon mw is the momentum and vw is nil
 	mc, vc []float32 // moments of C
 	muon   *muon
+
+	hiddenOnly bool // C is somebody else's
 }
 
 func newOptimizer(o Optimizer, n *Net) *optimizer {
@@ -66,17 +68,23 @@ func newOptimizer(o Optimizer, n *Net) *optimizer {
 
 // step is update t, counted from 1; it overwrites the gradients.
 func (s *optimizer) step(t int, gw, gc []float32) {
+	sgd := func(w, g []float32) {
+		tensor.Axpy(g, float32(s.Decay), w)
+		tensor.Axpy(w, float32(-s.LR), g)
+	}
 	switch s.Kind {
 	case "sgd":
-		for _, p := range [2]struct{ w, g []float32 }{{s.net.W, gw}, {s.net.C, gc}} {
-			tensor.Axpy(p.g, float32(s.Decay), p.w)
-			tensor.Axpy(p.w, float32(-s.LR), p.g)
-		}
+		sgd(s.net.W, gw)
 	case "muon":
 		s.muon.step(s.net.W, gw, s.mw, float32(s.LR), float32(s.Decay))
-		s.adam(t, s.net.C, gc, s.mc, s.vc)
 	default:
 		s.adam(t, s.net.W, gw, s.mw, s.vw)
+	}
+	switch {
+	case s.hiddenOnly:
+	case s.Kind == "sgd":
+		sgd(s.net.C, gc)
+	default:
 		s.adam(t, s.net.C, gc, s.mc, s.vc)
 	}
 }

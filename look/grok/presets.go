@@ -38,6 +38,8 @@ func init() {
 	add("li2-f6", "Li2 fig. 6, small rates survive scarcer data; vary --lr (paper: --width 1024)", li2Settings("Z71", 512, 0.2, 0.002, 2e-4))
 	add("li2-f8", "Li2 fig. 8, Muon with few nodes; compare --optimizer adam", li2Settings("Z71", 256, 0.4, 0.005, 2e-4).with(func(s *Settings) { s.Optimizer.Kind = "muon" }))
 	add("li2-f10", "Li2 figs. 10-13 at paper scale, a fifth held out; also --group Z23, Z89, Z127", li2Settings("Z41", 256, 0.8, 0.005, 5e-5))
+	add("li2-complex", "Li2 figs. 10-13, complex nodes: two of the width make one (paper: --group Z41, Z89, Z127)", li2Settings("Z23", 256, 0.8, 0.005, 5e-5).with(func(s *Settings) { s.Activation = Complex }))
+	add("li2-ridge", "Li2 figs. 10-13, the output matrix is the ridge solution at every epoch (paper: --group Z41, Z89, Z127)", li2Settings("Z23", 128, 0.8, 0.005, 5e-5).with(func(s *Settings) { s.Output = ridgeOutput }))
 	add("li2-f14", "Li2 figs. 14-16 at paper scale, output from zero; compare --vinit 1; also --group Z89, Z127", li2Settings("Z41", 1024, 0.8, 0.005, 5e-5).with(func(s *Settings) { s.VInit = 0 }))
 	recipe.Register(recipe.Recipe{
 		Name: "gromov", About: "a network for addition mod 97 written down, not trained: its accuracy by width",

@@ -26,11 +26,13 @@ func (s *Settings) Flags(set *flag.FlagSet) {
 	set.Float64Var(&s.Train, "train", s.Train, "`share` of the pairs to train on")
 	set.Uint64Var(&s.Seed, "seed", s.Seed, "of the weights and of the split")
 	set.StringVar(&s.Net, "net", s.Net, "cogs or li2: initial scale, and names of the weights")
-	set.Func("activation", fmt.Sprintf("square, relu, silu or tanh (default %s)", s.Activation), func(v string) error {
+	set.Func("activation", fmt.Sprintf("square, relu, silu, tanh or complex (default %s)", s.Activation), func(v string) error {
 		s.Activation = Activation(v)
 		return s.Activation.check()
 	})
 	set.Float64Var(&s.VInit, "vinit", s.VInit, "`factor` of the initial output matrix; 0 is zero-init")
+	set.Float64Var(&s.Scale, "scale", s.Scale, "`factor` of all initial weights; 0 is 1")
+	set.StringVar(&s.Output, "output", s.Output, "ridge: the output matrix is always the best for the hidden nodes")
 	set.IntVar(&s.Batch, "batch", s.Batch, "`pairs` an update; 0 is all")
 	set.StringVar(&s.Optimizer.Kind, "optimizer", s.Optimizer.Kind, "adam (coupled decay), adamw (decoupled), sgd or muon")
 	set.Float64Var(&s.Optimizer.LR, "lr", s.Optimizer.LR, "learning `rate`")

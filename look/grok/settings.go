@@ -14,19 +14,26 @@ type Settings struct {
 	Net        string     `json:"net"`        // "cogs" or "li2": whose initial scale, whose names in files
 	Group      string     `json:"group"`      // see group.Known
 	Width      int        `json:"width"`      // hidden nodes
-	Activation Activation `json:"activation"` // "square", "relu", "silu" or "tanh"
+	Activation Activation `json:"activation"` // "square", "relu", "silu", "tanh" or "complex"
 	VInit      float64    `json:"vinit"`      // multiplies the initial output matrix; 0 is zero-init
-	Train      float64    `json:"train"`      // share of the M² pairs to train on
-	Epochs     int        `json:"epochs"`     // passes over them
-	Batch      int        `json:"batch"`      // pairs an update; 0: all
-	Optimizer  Optimizer  `json:"optimizer"`
-	Seed       uint64     `json:"seed"`  // of the weights, of the split and of batches
-	Every      int        `json:"every"` // evaluate every so many epochs as well; 0: a hundredth of them
+	// Scale multiplies all initial weights (α of arXiv 2210.01117); 0 stands for 1.
+	Scale float64 `json:"scale,omitempty"`
+	// Output is "" (the output matrix is trained) or "ridge": after every update it
+	// is the best one for the hidden nodes as they are.
+	Output    string    `json:"output,omitempty"`
+	Train     float64   `json:"train"`  // share of the M² pairs to train on
+	Epochs    int       `json:"epochs"` // passes over them
+	Batch     int       `json:"batch"`  // pairs an update; 0: all
+	Optimizer Optimizer `json:"optimizer"`
+	Seed      uint64    `json:"seed"`  // of the weights, of the split and of batches
+	Every     int       `json:"every"` // evaluate every so many epochs as well; 0: a hundredth of them
 
 	// Extend is how far a sweep's trial that is undecided may go on, doubling its
 	// epochs; 0: not at all. A run of its own ends with Epochs.
 	Extend int `json:"extend,omitempty"`
 }
+
+const ridgeOutput = "ridge"
 
 const (
 	cogsNet = "cogs"
@@ -53,6 +60,16 @@ func (s Settings) check() (*group.Group, error) {
 		return fail("width", s.Width, "at least 1")
 	case !(s.VInit >= 0) || math.IsInf(s.VInit, 0):
 		return fail("vinit", s.VInit, "0 or more")
+	case s.Activation == Complex && s.Width%2 != 0:
+		return fail("width", s.Width, "an even number: a complex node takes two")
+	case !(s.Scale >= 0) || math.IsInf(s.Scale, 0):
+		return fail("scale", s.Scale, "0 (as it is) or more")
+	case s.Output != "" && s.Output != ridgeOutput:
+		return fail("output", fmt.Sprintf("%q", s.Output), `"" (trained) or "ridge"`)
+	case s.Output == ridgeOutput && s.Batch != 0:
+		return fail("batch", s.Batch, "0 with output ridge, which is of all training pairs")
+	case s.Output == ridgeOutput && s.Optimizer.Decay == 0:
+		return fail("optimizer.decay", s.Optimizer.Decay, "more than 0 with output ridge: it is what makes the solution one")
 	case !(s.Train > 0 && s.Train <= 1):
 		return fail("train", s.Train, "more than 0 and at most 1")
 	case s.trainCount(m) < 1:

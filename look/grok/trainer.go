@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 
+	"orrery/learn/tensor"
 	"orrery/look/group"
 )
 
@@ -22,6 +23,7 @@ type Trainer struct {
 	updates   int
 	opt       *optimizer
 	objective *Objective
+	ridge     *ridge // nil: the output matrix is trained
 	eval      *evaluator
 }
 
@@ -34,7 +36,18 @@ func NewTrainer(s Settings) (*Trainer, error) {
 	m := g.Order()
 	t := &Trainer{Settings: s, Group: g, Split: NewSplit(m, s.trainCount(m), s.Seed), Net: NewNet(m, s.Width, s.Activation)}
 	t.Net.Init(s.Seed, s.fanIn(m), s.VInit)
+	if s.Scale != 0 {
+		tensor.Scale(t.Net.W, t.Net.W, float32(s.Scale))
+		tensor.Scale(t.Net.C, t.Net.C, float32(s.Scale))
+	}
 	t.opt = newOptimizer(s.Optimizer, t.Net)
+	if s.Output == ridgeOutput {
+		t.ridge = newRidge(g, t.Net, t.Split.Train, s.Optimizer.Decay)
+		t.opt.hiddenOnly = true
+		if err := t.ridge.solve(t.Net); err != nil {
+			return nil, err
+		}
+	}
 	if s.Batch == 0 || s.Batch >= len(t.Split.Train) {
 		t.objective = NewObjective(g, s.Width, s.Activation, t.Split.Train)
 	} else {
@@ -95,6 +108,9 @@ func (t *Trainer) update() (float64, error) {
 	}
 	t.updates++
 	t.opt.step(t.updates, o.W(), o.C())
+	if t.ridge != nil {
+		return loss, t.ridge.solve(t.Net)
+	}
 	return loss, nil
 }
 

@@ -16,10 +16,17 @@ func (s *Samples) Hidden(n *Net) *mat.Dense {
 // hidden writes row i of F.
 func (s *Samples) hidden(n *Net, i int, to []float64) {
 	a, b := n.A[s.X[i]*n.K:][:n.K], n.B[s.Y[i]*n.K:][:n.K]
-	if n.Act.Name == Square.Name {
+	switch n.Act.Name {
+	case Square.Name:
 		for j, x := range a {
 			z := float64(x) + float64(b[j])
 			to[j] = z * z
+		}
+		return
+	case Complex.Name:
+		for j := 0; j+1 < n.K; j += 2 {
+			re, im := float64(a[j])+float64(b[j]), float64(a[j+1])+float64(b[j+1])
+			to[j], to[j+1] = re*re-im*im, 2*re*im
 		}
 		return
 	}

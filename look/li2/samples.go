@@ -53,7 +53,7 @@ func (s *Samples) Len() int { return len(s.X) }
 // Share is p = n/M².
 func (s *Samples) Share() float64 { return float64(s.Len()) / float64(s.M*s.M) }
 
-// Activation is σ with its derivative.
+// Activation is σ with its derivative, of one node; Complex has neither.
 type Activation struct {
 	Name      string
 	Of, Slope func(float64) float64
@@ -62,7 +62,10 @@ type Activation struct {
 // Square is σ(x) = x², for which the maxima are known.
 var Square = Activation{"square", func(x float64) float64 { return x * x }, func(x float64) float64 { return 2 * x }}
 
-// Activations are the known ones.
+// Complex squares complex nodes, of which neighbours are real and imaginary part.
+var Complex = Activation{Name: "complex"}
+
+// Activations are the known ones of one node.
 var Activations = []Activation{
 	Square,
 	{"relu", func(x float64) float64 { return max(x, 0) }, func(x float64) float64 {
@@ -78,14 +81,17 @@ var Activations = []Activation{
 	{"tanh", math.Tanh, func(x float64) float64 { t := math.Tanh(x); return 1 - t*t }},
 }
 
-// ActivationNamed finds one of Activations.
+// ActivationNamed finds one of Activations, or Complex.
 func ActivationNamed(name string) (Activation, error) {
+	if name == Complex.Name {
+		return Complex, nil
+	}
 	for _, a := range Activations {
 		if a.Name == name {
 			return a, nil
 		}
 	}
-	return Activation{}, fmt.Errorf("li2: the activation %q is not known: choose square, relu, silu or tanh", name)
+	return Activation{}, fmt.Errorf("li2: the activation %q is not known: choose square, relu, silu, tanh or complex", name)
 }
 
 // Net is the weights of a network as package grok keeps them. Node j has the
