@@ -17,9 +17,9 @@ type Analysis struct {
 	// such a one.
 	Begin func(Experiment) (Observer, error)
 
-	// Report adds sections to the page of a run; nil: none. It sees every
-	// evaluation and all kept weights.
-	Report func(*Run) ([]report.Block, error)
+	// Report adds to the page of a run; nil: nothing. It sees every evaluation and
+	// all kept weights.
+	Report func(*Run) (Section, error)
 
 	// Result adds lines to what a run prints in the end, and fields to --json.
 	Result func(*Run) (recipe.Result, error)
@@ -32,6 +32,13 @@ type Analysis struct {
 	// Final is what a sweep's trial keeps of a finished network, encoded as JSON;
 	// nil: nothing, and so is a nil result.
 	Final func(Experiment, *Net) (any, error)
+}
+
+// Section is what an analysis adds to a page: blocks, and marks on the curves of
+// accuracy and loss.
+type Section struct {
+	Blocks []report.Block
+	Marks  []report.Mark
 }
 
 // Observer is shown a network at every evaluation.

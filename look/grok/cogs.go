@@ -34,15 +34,19 @@ func cogsFinal(e Experiment, n *Net) (any, error) {
 }
 
 // cogsReport adds what CoGS says of a run.
-func cogsReport(r *Run) ([]report.Block, error) {
+func cogsReport(r *Run) (s Section, err error) {
 	if !r.isCogs() || len(r.Epochs) == 0 {
-		return nil, nil
+		return s, nil
 	}
 	h, err := cogs.Follow(r.snapshots(r.Epochs))
 	if err != nil {
-		return nil, err
+		return s, err
 	}
-	return h.Blocks(), nil
+	if e, ok := h.Settled(); ok && e > 0 {
+		s.Marks = []report.Mark{{Name: "orders final", At: float64(e)}}
+	}
+	s.Blocks = h.Blocks()
+	return s, nil
 }
 
 // cogsResult counts the factors in the end.

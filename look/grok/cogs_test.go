@@ -158,8 +158,8 @@ func TestCogsKeepsSilent(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if blocks, err := cogsReport(r); err != nil || blocks != nil {
-			t.Errorf("%s, %s, %s: %d blocks, %v", s.Net, s.Group, s.Activation, len(blocks), err)
+		if section, err := cogsReport(r); err != nil || section.Blocks != nil {
+			t.Errorf("%s, %s, %s: %d blocks, %v", s.Net, s.Group, s.Activation, len(section.Blocks), err)
 		}
 		if out, err := s.Result(dir); err != nil || out.Fields["cogs"] != nil {
 			t.Errorf("%s, %s, %s: result %v, %v", s.Net, s.Group, s.Activation, out.Fields["cogs"], err)

@@ -3,10 +3,10 @@ package grok
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"orrery/learn/recipe"
 	"orrery/look/li2"
-	"orrery/report"
 )
 
 func init() {
@@ -90,21 +90,22 @@ func li2Lazy(history []Evaluation) bool {
 	return o == li2.Lazy
 }
 
-// li2Report adds energy and stages to the page of a Li2 run.
-func li2Report(r *Run) ([]report.Block, error) {
-	if r.Settings.Net != li2Net || len(r.Epochs) == 0 {
-		return nil, nil
+// li2Report adds energy and stages to the page of a run. Its theory is of CoGS
+// nets as well, which differ in their initial scale; they are measured at kept
+// epochs alone.
+func li2Report(r *Run) (out Section, err error) {
+	if len(r.Epochs) == 0 {
+		return out, nil
 	}
 	t := li2.Training{Width: r.Settings.Width, Optimizer: r.Settings.Optimizer.Kind, Decay: r.Settings.Optimizer.Decay, Kept: r.Epochs}
-	var err error
 	if t.Train, err = li2.NewSamples(r.Group, r.Split.Train); err != nil {
-		return nil, err
+		return out, err
 	}
 	if t.Full, err = li2.NewSamples(r.Group, nil); err != nil {
-		return nil, err
+		return out, err
 	}
-	for _, e := range r.Metrics {
-		t.Points = append(t.Points, li2Point(e))
+	if t.Points, err = r.li2Points(t.Train); err != nil {
+		return out, err
 	}
 	t.Load = func(epoch int) (*li2.Net, error) {
 		n, err := r.Load(epoch)
@@ -113,7 +114,30 @@ func li2Report(r *Run) ([]report.Block, error) {
 		}
 		return li2View(n)
 	}
-	return t.Blocks()
+	out.Blocks, err = t.Blocks()
+	return out, err
+}
+
+// li2Points are the evaluations with measures: those of metrics.jsonl or, of a
+// CoGS net, those of kept epochs, measured now.
+func (r *Run) li2Points(train *li2.Samples) ([]li2.Point, error) {
+	var out []li2.Point
+	for _, e := range r.Metrics {
+		if r.Settings.Net != li2Net {
+			if !slices.Contains(r.Epochs, e.Epoch) {
+				continue
+			}
+			n, err := r.Load(e.Epoch)
+			if err != nil {
+				return nil, err
+			}
+			if e.Measures, err = (li2Observer{train}).Observe(e.Epoch, n); err != nil {
+				return nil, err
+			}
+		}
+		out = append(out, li2Point(e))
+	}
+	return out, nil
 }
 
 // li2Result adds the stages to what a finished run prints.

@@ -55,7 +55,7 @@ func (s *Settings) Result(dir string) (recipe.Result, error) {
 			"fits_epoch": nil, "generalises_epoch": nil},
 	}
 	mark := func(test bool, field, yes, no string) string {
-		e, ok := r.reached(test)
+		e, ok := r.Metrics.Reached(test, Enough)
 		if !ok {
 			return no
 		}

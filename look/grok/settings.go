@@ -113,7 +113,7 @@ func (s Settings) fanIn(m int) int {
 // evaluations are the epochs at which the network is scored, and kept those
 // whose weights stay on disk: evenly on a logarithmic axis and evenly on a
 // linear one, since much happens early and much settles late. 0 is the start.
-func (s Settings) evaluations() (at []int, kept map[int]bool) {
+func (s Plan) evaluations() (at []int, kept map[int]bool) {
 	every := cmp.Or(s.Every, max(1, s.Epochs/100))
 	grid := func(perDecade float64, every int) []int {
 		out := []int{0, s.Epochs}

@@ -35,33 +35,53 @@ const (
 	saveEvery = 2 * time.Second
 )
 
-// loop is a training in a folder.
-type loop struct {
-	*Trainer
-	folder    *train.Folder
-	observers map[string]Observer
-	watch     func(recipe.Reading)
-	curves    [2]recipe.Curve
-	note      string
-	told      time.Time
-	began     time.Time
-	saved     int // epoch of the newest state, −1: none
-	savedAt   time.Time
-	measured  int // epoch of the newest evaluation, −1: none
+// Learner is a training that RunIn takes through a folder, pass by pass. Its
+// bytes may depend on its settings alone.
+type Learner interface {
+	// Step does one pass over the training pairs. The error may be a *NaNError.
+	Step() (loss float64, err error)
+	// Score scores both sides of the split; nothing uses test if nothing is held out.
+	Score() (train, test Score)
+	// Measure is what goes into metrics.jsonl besides; nil: nothing.
+	Measure(epoch int) (map[string]float64, error)
+	// Weights are what is kept of an epoch, and State what a run that goes on needs
+	// besides: neither may share memory with what the next Step changes, unless
+	// nobody changes it before they are written.
+	Weights() []checkpoint.Entry
+	State() []checkpoint.Entry
+	// Restore takes weights and state of an epoch out of a file with both.
+	Restore(f *checkpoint.File, epoch int) error
+	// Metadata describes the weights to whoever finds the file.
+	Metadata() map[string]string
 }
 
-// trainIn runs or resumes a training in a folder. Cancelling ctx finishes the
+// Plan is how long a run is and when it is looked at.
+type Plan struct {
+	Epochs, Every int  // as in Settings
+	HeldOut       bool // there are pairs that are not trained on
+}
+
+// loop is a training in a folder.
+type loop struct {
+	Learner
+	plan     Plan
+	epoch    int // finished passes
+	folder   *train.Folder
+	watch    func(recipe.Reading)
+	curves   [2]recipe.Curve
+	note     string
+	told     time.Time
+	began    time.Time
+	saved    int // epoch of the newest state, −1: none
+	savedAt  time.Time
+	measured int // epoch of the newest evaluation, −1: none
+}
+
+// RunIn runs or resumes a training in a folder. Cancelling ctx finishes the
 // pass under way, saves the state and returns an error that wraps ctx.Err().
-func trainIn(ctx context.Context, s Settings, choice any, o recipe.Options) (err error) {
-	t, err := NewTrainer(s)
-	if err != nil {
-		return err
-	}
-	l := &loop{Trainer: t, watch: o.Watch, saved: -1, measured: -1}
+func RunIn(ctx context.Context, t Learner, plan Plan, choice any, o recipe.Options) (err error) {
+	l := &loop{Learner: t, plan: plan, watch: o.Watch, saved: -1, measured: -1}
 	l.curves[0].Name, l.curves[1].Name = "train", "test"
-	if l.observers, err = observe(t.Experiment()); err != nil {
-		return err
-	}
 	if l.folder, err = train.OpenFolder(o.Dir, choice, o.Resume); err != nil {
 		return err
 	}
@@ -81,7 +101,57 @@ func trainIn(ctx context.Context, s Settings, choice any, o recipe.Options) (err
 	if err := os.MkdirAll(final, 0o777); err != nil {
 		return fmt.Errorf("writing the finished weights: %w", err)
 	}
-	return checkpoint.Write(filepath.Join(final, modelFile), l.Net.entries(s.Net), t.Experiment().metadata())
+	return checkpoint.Write(filepath.Join(final, modelFile), l.Weights(), l.Metadata())
+}
+
+// trainIn runs or resumes a two-layer net's training in a folder.
+func trainIn(ctx context.Context, s Settings, choice any, o recipe.Options) error {
+	t, err := NewTrainer(s)
+	if err != nil {
+		return err
+	}
+	l := learner{Trainer: t}
+	if l.observers, err = observe(t.Experiment()); err != nil {
+		return err
+	}
+	return RunIn(ctx, l, Plan{s.Epochs, s.Every, len(t.Split.Test) > 0}, choice, o)
+}
+
+// learner is a Trainer with what is observed of it.
+type learner struct {
+	*Trainer
+	observers map[string]Observer
+}
+
+func (l learner) Measure(epoch int) (map[string]float64, error) {
+	return measures(l.observers, epoch, l.Net)
+}
+
+func (l learner) Weights() []checkpoint.Entry { return l.Net.entries(l.Settings.Net) }
+
+func (l learner) State() []checkpoint.Entry {
+	var e []checkpoint.Entry
+	l.opt.named(func(name string, data []float32) {
+		e = append(e, checkpoint.Entry{Name: name, Tensor: tensor.Of(data, len(data))})
+	})
+	return e
+}
+
+func (l learner) Metadata() map[string]string { return l.Experiment().metadata() }
+
+func (l learner) Restore(f *checkpoint.File, epoch int) error {
+	n, err := l.Experiment().readNet(f)
+	if err != nil {
+		return err
+	}
+	copy(l.Net.W, n.W)
+	copy(l.Net.C, n.C)
+	l.opt.named(func(name string, data []float32) {
+		err = errors.Join(err, take(f, name, tensor.Of(data, len(data))))
+	})
+	l.Epoch = epoch
+	l.updates = l.updatesAfter(epoch)
+	return err
 }
 
 // open takes up the saved state, if there is one, and removes what is newer.
@@ -125,18 +195,6 @@ func (l *loop) open() error {
 
 // take reads a state and returns the size of the metrics that belong to it.
 func (l *loop) take(f *checkpoint.File) (int64, error) {
-	n, err := l.Experiment().readNet(f)
-	if err != nil {
-		return 0, err
-	}
-	copy(l.Net.W, n.W)
-	copy(l.Net.C, n.C)
-	l.opt.named(func(name string, data []float32) {
-		err = errors.Join(err, take(f, name, tensor.Of(data, len(data))))
-	})
-	if err != nil {
-		return 0, err
-	}
 	m := f.Metadata()
 	epoch, err1 := strconv.Atoi(m["epoch"])
 	size, err2 := strconv.ParseInt(m["metrics"], 10, 64)
@@ -144,8 +202,10 @@ func (l *loop) take(f *checkpoint.File) (int64, error) {
 	if err := errors.Join(err1, err2, err3); err != nil {
 		return 0, fmt.Errorf("its metadata are %v: %w", m, err)
 	}
-	l.Epoch, l.saved = epoch, epoch
-	l.updates = l.updatesAfter(epoch)
+	if err := l.Restore(f, epoch); err != nil {
+		return 0, err
+	}
+	l.epoch, l.saved = epoch, epoch
 	l.began = l.began.Add(-time.Duration(seconds * float64(time.Second)))
 	return size, nil
 }
@@ -156,70 +216,67 @@ func (l *loop) save() error {
 	if err != nil {
 		return err
 	}
-	e := l.Net.entries(l.Settings.Net)
-	l.opt.named(func(name string, data []float32) {
-		e = append(e, checkpoint.Entry{Name: name, Tensor: tensor.Of(data, len(data))})
-	})
-	m := l.Experiment().metadata()
-	m["epoch"], m["metrics"] = strconv.Itoa(l.Epoch), strconv.FormatInt(size, 10)
+	m := l.Metadata()
+	m["epoch"], m["metrics"] = strconv.Itoa(l.epoch), strconv.FormatInt(size, 10)
 	m["seconds"] = strconv.FormatFloat(time.Since(l.began).Seconds(), 'f', 3, 64)
-	if err := checkpoint.Write(l.folder.Checkpoint(stateFile), e, m); err != nil {
+	if err := checkpoint.Write(l.folder.Checkpoint(stateFile), append(l.Weights(), l.State()...), m); err != nil {
 		return err
 	}
-	l.saved, l.savedAt = l.Epoch, time.Now()
+	l.saved, l.savedAt = l.epoch, time.Now()
 	return nil
 }
 
 // run does the passes that are left.
 func (l *loop) run(ctx context.Context) error {
-	at, kept := l.Settings.evaluations()
+	at, kept := l.plan.evaluations()
 	for {
-		for len(at) > 0 && at[0] < l.Epoch {
+		for len(at) > 0 && at[0] < l.epoch {
 			at = at[1:]
 		}
-		if len(at) > 0 && at[0] == l.Epoch {
-			if l.measured < l.Epoch {
-				if err := l.evaluate(kept[l.Epoch]); err != nil {
+		if len(at) > 0 && at[0] == l.epoch {
+			if l.measured < l.epoch {
+				if err := l.evaluate(kept[l.epoch]); err != nil {
 					return err
 				}
 			}
 			at = at[1:]
 		}
-		if l.Epoch >= l.Settings.Epochs {
+		if l.epoch >= l.plan.Epochs {
 			return nil
 		}
 		if ctx.Err() != nil {
-			if l.saved < l.Epoch {
+			if l.saved < l.epoch {
 				if err := l.save(); err != nil {
 					return errors.Join(err, ctx.Err())
 				}
 			}
-			return fmt.Errorf("training in %s stopped after epoch %d of %d, which is saved (resume it to go on): %w", l.folder.Dir, l.Epoch, l.Settings.Epochs, ctx.Err())
+			return fmt.Errorf("training in %s stopped after epoch %d of %d, which is saved (resume it to go on): %w", l.folder.Dir, l.epoch, l.plan.Epochs, ctx.Err())
 		}
 		if _, err := l.Step(); err != nil {
 			return err
 		}
+		l.epoch++
 		l.tell(false)
 	}
 }
 
 // evaluate scores, measures, logs and, if keep is set, saves.
 func (l *loop) evaluate(keep bool) error {
-	e := Evaluation{Epoch: l.Epoch}
+	e := Evaluation{Epoch: l.epoch}
 	var test Score
-	if e.Train, test = l.Score(); len(l.Split.Test) > 0 {
+	if e.Train, test = l.Score(); l.plan.HeldOut {
 		e.Test = &test
 	}
 	bad := func(s Score) bool { return math.IsNaN(s.Loss) || math.IsInf(s.Loss, 0) }
 	if bad(e.Train) || e.Test != nil && bad(*e.Test) {
-		return &NaNError{Epoch: l.Epoch, What: "the loss after it"}
+		return &NaNError{Epoch: l.epoch, What: "the loss after it"}
 	}
 	var err error
-	if e.Measures, err = measures(l.observers, l.Epoch, l.Net); err != nil {
+	if e.Measures, err = l.Measure(l.epoch); err != nil {
 		return err
 	}
 	e.Seconds = time.Since(l.began).Seconds()
-	if err := l.folder.Log(l.Epoch, e); err != nil {
+	if err := l.folder.Log(l.epoch, e); err != nil {
 		return err
 	}
 	l.add(e)
@@ -227,12 +284,12 @@ func (l *loop) evaluate(keep bool) error {
 	if !keep {
 		return nil
 	}
-	if err := checkpoint.Write(l.folder.Checkpoint(epochFile(l.Epoch)), l.Net.entries(l.Settings.Net), l.Experiment().metadata()); err != nil {
+	if err := checkpoint.Write(l.folder.Checkpoint(epochFile(l.epoch)), l.Weights(), l.Metadata()); err != nil {
 		return err
 	}
 	// A state is flushed to disk three times over; runs of a second have fifty
 	// kept epochs.
-	if l.saved >= 0 && l.Epoch < l.Settings.Epochs && time.Since(l.savedAt) < saveEvery {
+	if l.saved >= 0 && l.epoch < l.plan.Epochs && time.Since(l.savedAt) < saveEvery {
 		return nil
 	}
 	return l.save()
@@ -263,8 +320,8 @@ func (l *loop) tell(now bool) {
 	}
 	l.told = time.Now()
 	curves := l.curves[:]
-	if len(l.Split.Test) == 0 {
+	if !l.plan.HeldOut {
 		curves = curves[:1]
 	}
-	l.watch(recipe.Reading{Step: l.Epoch, Steps: l.Settings.Epochs, Note: strings.TrimSpace(l.note), Curves: curves})
+	l.watch(recipe.Reading{Step: l.epoch, Steps: l.plan.Epochs, Note: strings.TrimSpace(l.note), Curves: curves})
 }

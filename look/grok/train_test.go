@@ -162,10 +162,10 @@ func TestGroks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if fits, ok := r.reached(false); !ok || fits > 200 {
+	if fits, ok := r.Metrics.Reached(false, Enough); !ok || fits > 200 {
 		t.Errorf("fits from epoch %d on (%v), want a few dozen", fits, ok)
 	}
-	if at, ok := r.reached(true); !ok || at > 2000 {
+	if at, ok := r.Metrics.Reached(true, Enough); !ok || at > 2000 {
 		t.Errorf("generalises from epoch %d on (%v)", at, ok)
 	}
 	n, err := r.Load(2000)
@@ -251,7 +251,7 @@ func TestTrainCounts(t *testing.T) {
 
 func TestEvaluations(t *testing.T) {
 	for _, epochs := range []int{1, 2, 99, 10000, 100000} {
-		at, kept := Settings{Epochs: epochs}.evaluations()
+		at, kept := Plan{Epochs: epochs}.evaluations()
 		if at[0] != 0 || at[len(at)-1] != epochs || !slices.IsSorted(at) || len(at) > 200 || len(kept) > 80 {
 			t.Errorf("%d epochs: %d evaluations from %d to %d, %d kept", epochs, len(at), at[0], at[len(at)-1], len(kept))
 		}

@@ -85,15 +85,13 @@ func (s *Settings) Trial(ctx context.Context) (any, error) {
 type trial struct {
 	*Trainer
 	observers map[string]Observer
-	history   []Evaluation
+	history   History
 }
 
 // train goes on to an epoch and evaluates at the usual epochs up to it, those of
 // a run of so many.
 func (l *trial) train(ctx context.Context, until int) error {
-	s := l.Settings
-	s.Epochs = until
-	at, _ := s.evaluations()
+	at, _ := Plan{Epochs: until, Every: l.Settings.Every}.evaluations()
 	tenth := false
 	for _, e := range at {
 		if e < l.Epoch || e == l.Epoch && len(l.history) > 0 {
@@ -158,11 +156,10 @@ func (l *trial) outcome() Outcome {
 func (l *trial) finish(r *TrialResult) error {
 	e := l.history[len(l.history)-1]
 	r.Epochs, r.Train, r.Test, r.Measures = e.Epoch, e.Train, e.Test, e.Measures
-	run := Run{Metrics: l.history}
-	if at, ok := run.reached(false); ok {
+	if at, ok := l.history.Reached(false, Enough); ok {
 		r.Fits = &at
 	}
-	if at, ok := run.reached(true); ok {
+	if at, ok := l.history.Reached(true, Enough); ok {
 		r.Generalises = &at
 	}
 	for _, a := range analyses {
