@@ -235,11 +235,16 @@ func (m *constructedMind) Logits() []float64 {
 	return out
 }
 
+// Fork implements Mind.
+func (m *constructedMind) Fork() Mind {
+	fork := *m
+	fork.places, fork.first = slices.Clone(m.places), slices.Clone(m.first)
+	return &fork
+}
+
 // Answer implements Mind.
 func (m *constructedMind) Answer() ([]float64, error) {
-	asked := *m
-	asked.keep = false
-	asked.places = slices.Clone(m.places)
+	asked := m.Fork()
 	if err := asked.Feed(m.Embedding(task.SymbolAnswer)); err != nil {
 		return nil, err
 	}

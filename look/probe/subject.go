@@ -33,6 +33,9 @@ type Mind interface {
 	// path if it is asked now.
 	Logits() []float64
 
+	// Fork is a second mind with the same past.
+	Fork() Mind
+
 	// Answer is the 40 logits after [A]; the mind stays as it was.
 	Answer() ([]float64, error)
 }

@@ -1,0 +1,104 @@
+package probe
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"math/rand/v2"
+
+	"orrery/task"
+)
+
+// Intervention is the accuracy with other vectors in the place of all thoughts,
+// as many as the item has hops.
+type Intervention struct {
+	Name  string `json:"name"`
+	About string `json:"about"`
+	Share Share  `json:"share"`
+}
+
+// standIn makes what is fed in the place of thought i ≥ 1 of an item.
+type standIn struct {
+	name, about string
+	make        func(r *runner, item, i int) []float64
+}
+
+var standIns = []standIn{
+	{"own", "the model's own thoughts, which nothing is done to", func(r *runner, item, i int) []float64 {
+		return r.thoughts[item][i-1]
+	}},
+	{"exact", "the uniform superposition of the nodes within i edges, in the model's own embeddings and at the length of its own thought", func(r *runner, item, i int) []float64 {
+		return superpose(r.s, r.items[item].within[i], norm(r.thoughts[item][i-1]))
+	}},
+	{"swapped", "the thoughts that the model had about the next item", func(r *runner, item, i int) []float64 {
+		return r.thoughts[(item+1)%len(r.items)][i-1]
+	}},
+	{"mean", "the mean over all items of thought i", func(r *runner, item, i int) []float64 {
+		return r.means[i-1]
+	}},
+	{"noise", "normal noise at the length of the own thought", func(r *runner, item, i int) []float64 {
+		rng := rand.New(rand.NewPCG(r.o.Seed, uint64(item)<<8|uint64(i)))
+		v := make([]float64, r.s.Width())
+		for k := range v {
+			v[k] = rng.NormFloat64()
+		}
+		return scaleTo(v, norm(r.thoughts[item][i-1]))
+	}},
+	{"zero", "zeros", func(r *runner, _, _ int) []float64 { return make([]float64, r.s.Width()) }},
+}
+
+// interventions feeds every item each kind of stand-in.
+func (r *runner) interventions(ctx context.Context) error {
+	r.means = make([][]float64, mostThoughts)
+	for i := range r.means {
+		r.means[i] = make([]float64, r.s.Width())
+		for _, own := range r.thoughts {
+			for k, x := range own[i] {
+				r.means[i][k] += x / float64(len(r.thoughts))
+			}
+		}
+	}
+	r.study.StandIns = make([]Intervention, len(standIns))
+	for k, s := range standIns {
+		r.study.StandIns[k] = Intervention{Name: s.name, About: s.about}
+	}
+	for at, it := range r.items {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		read, err := r.s.Read(it.prompt)
+		if err != nil {
+			return fmt.Errorf("probe %s: item %d: %w", r.s.Name(), at, err)
+		}
+		for k, s := range standIns {
+			if it.Hops > mostThoughts {
+				continue
+			}
+			logits, err := r.intervene(read.Fork(), s, at)
+			if err != nil {
+				return fmt.Errorf("probe %s: item %d with %s thoughts: %w", r.s.Name(), at, s.name, err)
+			}
+			r.study.StandIns[k].Share.add(logits, it.Target)
+		}
+		r.progress()
+	}
+	return nil
+}
+
+func (r *runner) intervene(mind Mind, s standIn, at int) ([]float64, error) {
+	for i := 1; i <= r.items[at].Hops; i++ {
+		if err := mind.Feed(s.make(r, at, i)); err != nil {
+			return nil, err
+		}
+	}
+	return mind.Answer()
+}
+
+// offFormula is how far an inner product of the constructed model is from
+// 1/√|V_i| inside V_i and 0 outside.
+func offFormula(it Item, i, v int, x float64) float64 {
+	if it.node[i][v] >= task.Reachable {
+		x -= 1 / math.Sqrt(float64(len(it.within[i])))
+	}
+	return math.Abs(x)
+}
