@@ -227,6 +227,10 @@ func TestReadFileTextOnly(t *testing.T) {
 			t.Errorf("item %d: %q marked wrong, or 1997 right", i, right)
 		}
 	}
+	both, err := ProsQA{}.ReadFile(strings.NewReader(`[{"question": "Rex is a gorpus. Rex is a zumpus. Is Rex a zumpus or gorpus?", "answer": "Rex is a zumpus.", "steps": []}]`))
+	if err != nil || graphOf(both[0]).Answerable() {
+		t.Errorf("both candidates are right: error %v, answerable %v", err, err == nil)
+	}
 	if problems[2].Data != nil || problems[3].Data != nil {
 		t.Error("a graph was made of other sentences")
 	}
@@ -258,6 +262,7 @@ func TestReadFileNamesItemAndField(t *testing.T) {
 		file, field string
 		item        int
 	}{
+		{`[{"question": "Rex is a gorpus. Tom is a zumpus. Is Rex a zumpus or gorpus?", "answer": "Rex is a zumpus.", "steps": []}]`, "answer", 0},
 		{"", "", 0}, {"{}", "", 0}, {"[", "", 0}, {"[1]", "", 0}, {"[{}", "question", 0}, {"[] []", "", 0},
 		{good.String()[:good.Len()-3], "", 1},
 		{spoil("question", ""), "question", 1}, {spoil("question", "7"), "question", 1}, {spoil("question", `"a\nb"`), "question", 1},
@@ -272,7 +277,7 @@ func TestReadFileNamesItemAndField(t *testing.T) {
 	} {
 		problems, err := ProsQA{}.ReadFile(strings.NewReader(c.file))
 		var bad *FieldError
-		if !errors.As(err, &bad) || bad.Item != c.item || bad.Field != c.field || problems != nil {
+		if !errors.As(err, &bad) || bad.Item != c.item || bad.Field != c.field || problems != nil || !strings.HasPrefix(err.Error(), "prosqa item") {
 			t.Errorf("want item %d, field %q: got %d problems, error %v, for\n%.200s", c.item, c.field, len(problems), err, c.file)
 		}
 	}

@@ -20,7 +20,7 @@ import (
 func ValidateProsQA(p Problem) error {
 	g, ok := p.Data.(*Graph)
 	if !ok || g == nil {
-		return &FieldError{Item: -1, Err: fmt.Errorf("validate: Data is a %T, not the *Graph that generated and published problems have", p.Data)}
+		return &FieldError{Task: ProsQA{}.Name(), Item: -1, Err: fmt.Errorf("validate: Data is a %T, not the *Graph that generated and published problems have", p.Data)}
 	}
 	// The order matters: later checks index by ids that earlier ones vouch for.
 	for _, check := range []func() *FieldError{
@@ -38,6 +38,7 @@ func ValidateProsQA(p Problem) error {
 		func() *FieldError { return g.checkSteps(p.Steps) },
 	} {
 		if err := check(); err != nil {
+			err.Task = ProsQA{}.Name()
 			return err
 		}
 	}
@@ -219,8 +220,8 @@ func (g *Graph) checkSteps(steps []string) *FieldError {
 	return nil
 }
 
-// Answerable reports whether one candidate can be reached from the root.
+// Answerable reports whether exactly one candidate can be reached from the root.
 func (g *Graph) Answerable() bool {
 	d := g.Distances(g.Root)
-	return d[g.Target] >= 0 || d[g.NegTarget] >= 0
+	return (d[g.Target] >= 0) != (d[g.NegTarget] >= 0)
 }
