@@ -14,7 +14,7 @@ var levels = []Level{Easy, Standard, Hard}
 func source(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 0)) }
 
 func TestRegistered(t *testing.T) {
-	for _, name := range []string{"arithmetic", "countdown", "prosqa", "prosqa-balanced", "prosqa-dense", "prosqa-laptop", "prosqa-tiny"} {
+	for _, name := range []string{"arithmetic", "countdown", "prontoqa", "prosqa", "prosqa-balanced", "prosqa-dense", "prosqa-laptop", "prosqa-tiny"} {
 		k, err := Lookup(name)
 		if err != nil {
 			t.Fatal(err)
@@ -23,7 +23,7 @@ func TestRegistered(t *testing.T) {
 			t.Errorf("%s: name %q, about %q, instruction %q", name, k.Name(), k.About(), k.Instruction())
 		}
 	}
-	if _, err := Lookup("sums"); err == nil || !strings.Contains(err.Error(), "arithmetic, countdown, prosqa") {
+	if _, err := Lookup("sums"); err == nil || !strings.Contains(err.Error(), "arithmetic, countdown, prontoqa, prosqa") {
 		t.Errorf("unknown task: error %v doesn't list the known ones", err)
 	}
 }
