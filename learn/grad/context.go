@@ -32,13 +32,27 @@ type ContextSpec struct {
 // context is one call of Context.
 type context struct {
 	ContextSpec
-	starts []int   // first query row of each sequence
-	total  []int   // keys of each sequence
-	groups [][]int // sequences that share rows, whose gradients must not be added to at once
+	total  []int     // keys of each sequence
+	groups [][]chunk // what has rows in common, whose gradients must not be added to at once
 	hd     int
 	scale  float32
 	q      []float32
 	k, v   []*Var
+}
+
+// chunk is some neighbouring query rows that are worked on at once: a part of one
+// sequence, or several short ones that begin with the same keys.
+type chunk struct {
+	lo, hi int // query rows
+	n      int // most keys that a row sees
+	tiles  []tile
+}
+
+// tile is a rectangle of a chunk's scores: query rows [lo, hi) against a span,
+// which is their keys from number at on.
+type tile struct {
+	lo, hi, at int
+	Span
 }
 
 // Context is attention whose keys were computed elsewhere, in pieces, as a
@@ -55,13 +69,13 @@ func (t *Tape) Context(q *Var, k, v []*Var, at ContextSpec) *Var {
 		}
 	}
 	out := t.node(q.Shape(), append(append([]*Var{q}, c.k...), c.v...)...)
-	c.each(func(s, kv int) { c.forward(&t.arena, out.Val.Data, s, kv) })
+	c.each(func(ch chunk, h, kv int) { c.forward(&t.arena, out.Val.Data, ch, h, kv) })
 	return t.done("Context", out, func() {
 		g := contextGrads{dy: out.Grad.Data, dq: t.gradSum(q)}
 		for i := range c.k {
 			g.dk, g.dv = append(g.dk, t.gradSum(c.k[i])), append(g.dv, t.gradSum(c.v[i]))
 		}
-		c.each(func(s, kv int) { c.backward(&t.arena, g, s, kv) })
+		c.each(func(ch chunk, h, kv int) { c.backward(&t.arena, g, ch, h, kv) })
 	})
 }
 
@@ -78,9 +92,10 @@ func newContext(q *Var, k, v []*Var, at ContextSpec) *context {
 			misuse("Context", fmt.Sprintf("k and v (M, %d)", c.hd*at.KVHeads), k[i], v[i])
 		}
 	}
+	var starts []int // first query row of each sequence
 	sum := 0
 	for s, l := range c.Lens {
-		c.starts = append(c.starts, sum)
+		starts = append(starts, sum)
 		sum += l
 		keys := 0
 		for _, p := range at.Keys[s] {
@@ -100,13 +115,72 @@ func newContext(q *Var, k, v []*Var, at ContextSpec) *context {
 			if at.Sees == nil {
 				c.Sees = append(c.Sees, c.total[s]-l+i+1)
 			}
-			if sees := c.Sees[c.starts[s]+i]; sees < 0 || sees > c.total[s] {
+			if sees := c.Sees[starts[s]+i]; sees < 0 || sees > c.total[s] {
 				panic(fmt.Sprintf("grad.Context: row %d of sequence %d sees %d of %d keys", i, s, sees, c.total[s]))
 			}
 		}
 	}
-	c.groups = sharing(at.Keys)
+	for _, group := range sharing(at.Keys) {
+		var chunks []chunk
+		for len(group) > 0 {
+			n := c.together(group)
+			chunks = append(chunks, c.chunks(group[:n], starts)...)
+			group = group[n:]
+		}
+		c.groups = append(c.groups, chunks)
+	}
 	return c
+}
+
+// together is how many of a group's first sequences can be one chunk:
+// neighbours that begin with the same span and have few rows in all.
+func (c *context) together(group []int) int {
+	n, rows := 1, c.Lens[group[0]]
+	for n < len(group) && group[n] == group[n-1]+1 && len(c.Keys[group[n]]) > 0 && len(c.Keys[group[0]]) > 0 &&
+		c.Keys[group[n]][0] == c.Keys[group[0]][0] && rows+c.Lens[group[n]] <= attnBlock {
+		rows += c.Lens[group[n]]
+		n++
+	}
+	return n
+}
+
+// chunks makes the chunks of sequences that go together; one alone may be long.
+func (c *context) chunks(seqs, starts []int) (out []chunk) {
+	first, last := seqs[0], seqs[len(seqs)-1]
+	for lo := starts[first]; lo < starts[last]+c.Lens[last]; lo += attnBlock {
+		ch := chunk{lo: lo, hi: min(lo+attnBlock, starts[last]+c.Lens[last])}
+		ch.n = slices.Max(c.Sees[ch.lo:ch.hi])
+		common := c.Keys[first]
+		for _, s := range seqs[1:] {
+			same := 0
+			for same < min(len(common), len(c.Keys[s])) && common[same] == c.Keys[s][same] {
+				same++
+			}
+			common = common[:same]
+		}
+		at := c.tile(&ch, ch.lo, ch.hi, 0, common)
+		for _, s := range seqs {
+			if lo, hi := max(ch.lo, starts[s]), min(ch.hi, starts[s]+c.Lens[s]); lo < hi {
+				c.tile(&ch, lo, hi, at, c.Keys[s][len(common):])
+			}
+		}
+		out = append(out, ch)
+	}
+	return out
+}
+
+// tile adds the tiles of rows [lo, hi) against spans, the keys from number at
+// on, as far as one of the rows sees them. It returns where the keys end.
+func (c *context) tile(ch *chunk, lo, hi, at int, spans []Span) int {
+	most := slices.Max(c.Sees[lo:hi])
+	for _, p := range spans {
+		end := at + p.Hi - p.Lo
+		if p.Hi = min(p.Hi, p.Lo+most-at); p.Hi > p.Lo {
+			ch.tiles = append(ch.tiles, tile{lo, hi, at, p})
+		}
+		at = end
+	}
+	return at
 }
 
 // sharing joins the sequences whose spans have rows in common, in the order of
@@ -161,13 +235,17 @@ func sharing(keys [][]Span) [][]int {
 	return out
 }
 
-// each runs f for every sequence and key head: in parallel, but those that
-// share keys one after the other.
-func (c *context) each(f func(s, kv int)) {
+// each runs f for every chunk and head: in parallel, but chunks that share keys,
+// and heads that share a key head, one after the other, in Attention's order.
+func (c *context) each(f func(ch chunk, h, kv int)) {
+	heads := c.Heads / c.KVHeads
 	tensor.Parallel(len(c.groups)*c.KVHeads, 1, func(lo, hi int) {
 		for u := lo; u < hi; u++ {
-			for _, s := range c.groups[u/c.KVHeads] {
-				f(s, u%c.KVHeads)
+			kv := u % c.KVHeads
+			for h := kv * heads; h < (kv+1)*heads; h++ {
+				for _, ch := range c.groups[u/c.KVHeads] {
+					f(ch, h, kv)
+				}
 			}
 		}
 	})
@@ -179,69 +257,51 @@ func (c *context) head(x []float32, heads, h, lo, hi int) tensor.Mat {
 	return tensor.Mat{Data: x[lo*stride+h*c.hd:], Rows: hi - lo, Cols: c.hd, Stride: stride}
 }
 
-// over runs f on the spans of a sequence's first n keys, with where they begin.
-func (c *context) over(s, n int, f func(p Span, at int)) {
-	at := 0
-	for _, p := range c.Keys[s] {
-		p.Hi = min(p.Hi, p.Lo+n-at)
-		if p.Hi > p.Lo {
-			f(p, at)
-			at += p.Hi - p.Lo
+// of views a tile of m (rows of the chunk, n).
+func (t tile) of(ch chunk, m []float32) tensor.Mat {
+	return tensor.Mat{Data: m[(t.lo-ch.lo)*ch.n+t.at:], Rows: t.hi - t.lo, Cols: t.Hi - t.Lo, Stride: ch.n}
+}
+
+// weights fills p (rows, n) with a chunk's attention weights, zeros for what a
+// row doesn't see.
+func (c *context) weights(p []float32, ch chunk, h, kv int) {
+	for _, t := range ch.tiles {
+		keys := c.head(c.k[t.Source].Val.Data, c.KVHeads, kv, t.Lo, t.Hi)
+		tensor.Gemm(t.of(ch, p), c.head(c.q, c.Heads, h, t.lo, t.hi), keys.T(), false)
+	}
+	for i := ch.lo; i < ch.hi; i++ {
+		row := p[(i-ch.lo)*ch.n : (i-ch.lo+1)*ch.n]
+		tensor.SoftmaxRow(row, row, c.Sees[i], c.scale, nil)
+	}
+}
+
+func (c *context) forward(mem *arena, y []float32, ch chunk, h, kv int) {
+	p := mem.get((ch.hi - ch.lo) * ch.n)
+	defer mem.put(p)
+	c.weights(p, ch, h, kv)
+	for i := ch.lo; i < ch.hi; i++ {
+		if c.Sees[i] == 0 {
+			clear(c.head(y, c.Heads, h, i, i+1).Data[:c.hd])
 		}
 	}
-}
-
-// columns views columns [lo, lo+n) of m.
-func columns(m tensor.Mat, lo, n int) tensor.Mat {
-	return tensor.Mat{Data: m.Data[lo:], Rows: m.Rows, Cols: n, Stride: max(m.Stride, m.Cols)}
-}
-
-// weights fills p (hi−lo, n) with the weights of query rows [lo, hi), which
-// count from the sequence's first.
-func (c *context) weights(p tensor.Mat, h, s, lo, hi int) {
-	kv, first := h/(c.Heads/c.KVHeads), c.starts[s]
-	q := c.head(c.q, c.Heads, h, first+lo, first+hi)
-	c.over(s, p.Cols, func(sp Span, at int) {
-		tensor.Gemm(columns(p, at, sp.Hi-sp.Lo), q, c.head(c.k[sp.Source].Val.Data, c.KVHeads, kv, sp.Lo, sp.Hi).T(), false)
-	})
-	for i := lo; i < hi; i++ {
-		row := p.Data[(i-lo)*p.Stride : (i-lo)*p.Stride+p.Cols]
-		tensor.SoftmaxRow(row, row, c.Sees[first+i], c.scale, nil)
+	for _, t := range ch.tiles {
+		values := c.head(c.v[t.Source].Val.Data, c.KVHeads, kv, t.Lo, t.Hi)
+		tensor.Gemm(c.head(y, c.Heads, h, t.lo, t.hi), t.of(ch, p), values, t.at > 0)
+	}
+	if c.Probs != nil {
+		c.show(p, ch, h)
 	}
 }
 
-// blocks runs f on a sequence's query rows, at most attnBlock at once, and the
-// most keys that one of them sees.
-func (c *context) blocks(s int, f func(lo, hi, n int)) {
-	for lo := 0; lo < c.Lens[s]; lo += attnBlock {
-		hi := min(c.Lens[s], lo+attnBlock)
-		f(lo, hi, slices.Max(c.Sees[c.starts[s]+lo:c.starts[s]+hi]))
-	}
-}
-
-func (c *context) forward(mem *arena, y []float32, s, kv int) {
-	group := c.Heads / c.KVHeads
-	buf := mem.get(min(c.Lens[s], attnBlock) * c.total[s])
-	defer mem.put(buf)
-	for h := kv * group; h < (kv+1)*group; h++ {
-		c.blocks(s, func(lo, hi, n int) {
-			out := c.head(y, c.Heads, h, c.starts[s]+lo, c.starts[s]+hi)
-			if n == 0 {
-				for i := range out.Rows {
-					clear(out.Data[i*out.Stride : i*out.Stride+out.Cols])
-				}
-				return
-			}
-			p := tensor.Mat{Data: buf, Rows: hi - lo, Cols: n, Stride: n}
-			if c.Probs != nil {
-				l := c.Lens[s]
-				p = tensor.Mat{Data: (*c.Probs)[s].Data[(h*l+lo)*c.total[s]:], Rows: hi - lo, Cols: n, Stride: c.total[s]}
-			}
-			c.weights(p, h, s, lo, hi)
-			c.over(s, n, func(sp Span, at int) {
-				tensor.Gemm(out, columns(p, at, sp.Hi-sp.Lo), c.head(c.v[sp.Source].Val.Data, c.KVHeads, kv, sp.Lo, sp.Hi), at > 0)
-			})
-		})
+// show copies a chunk's weights to Probs.
+func (c *context) show(p []float32, ch chunk, h int) {
+	start := 0
+	for s, l := range c.Lens {
+		for i := max(ch.lo, start); i < min(ch.hi, start+l); i++ {
+			row := (*c.Probs)[s].Data[(h*l+i-start)*c.total[s]:][:c.total[s]]
+			copy(row[:c.Sees[i]], p[(i-ch.lo)*ch.n:])
+		}
+		start += l
 	}
 }
 
@@ -251,44 +311,34 @@ type contextGrads struct {
 	dk, dv [][]float32
 }
 
-// backward adds one key head's share for a sequence, by the equations at
-// attn.backward.
-func (c *context) backward(mem *arena, g contextGrads, s, kv int) {
-	group := c.Heads / c.KVHeads
-	size := min(c.Lens[s], attnBlock) * c.total[s]
+// backward adds one head's share of a chunk, by the equations at attn.backward.
+func (c *context) backward(mem *arena, g contextGrads, ch chunk, h, kv int) {
+	n := ch.n
+	size := (ch.hi - ch.lo) * n
 	buf := mem.get(3 * size)
 	defer mem.put(buf)
-	for h := kv * group; h < (kv+1)*group; h++ {
-		c.blocks(s, func(lo, hi, n int) {
-			if n == 0 {
-				return
-			}
-			m := hi - lo
-			p, dp, ds := tensor.M(buf[:m*n], m, n), tensor.M(buf[size:size+m*n], m, n), tensor.M(buf[2*size:2*size+m*n], m, n)
-			c.weights(p, h, s, lo, hi)
-			first := c.starts[s]
-			dy, q := c.head(g.dy, c.Heads, h, first+lo, first+hi), c.head(c.q, c.Heads, h, first+lo, first+hi)
-			c.over(s, n, func(sp Span, at int) {
-				width := sp.Hi - sp.Lo
-				if dv := g.dv[sp.Source]; dv != nil {
-					tensor.Gemm(c.head(dv, c.KVHeads, kv, sp.Lo, sp.Hi), columns(p, at, width).T(), dy, true)
-				}
-				tensor.Gemm(columns(dp, at, width), dy, c.head(c.v[sp.Source].Val.Data, c.KVHeads, kv, sp.Lo, sp.Hi).T(), false)
-			})
-			clear(ds.Data)
-			for i := range m {
-				vis := c.Sees[first+lo+i]
-				tensor.SoftmaxGradRow(ds.Data[i*n:i*n+vis], p.Data[i*n:i*n+vis], dp.Data[i*n:i*n+vis], c.scale)
-			}
-			c.over(s, n, func(sp Span, at int) {
-				part := columns(ds, at, sp.Hi-sp.Lo)
-				if g.dq != nil {
-					tensor.Gemm(c.head(g.dq, c.Heads, h, first+lo, first+hi), part, c.head(c.k[sp.Source].Val.Data, c.KVHeads, kv, sp.Lo, sp.Hi), true)
-				}
-				if dk := g.dk[sp.Source]; dk != nil {
-					tensor.Gemm(c.head(dk, c.KVHeads, kv, sp.Lo, sp.Hi), part.T(), q, true)
-				}
-			})
-		})
+	p, dp, ds := buf[:size], buf[size:2*size], buf[2*size:]
+	c.weights(p, ch, h, kv)
+	for _, t := range ch.tiles {
+		dy := c.head(g.dy, c.Heads, h, t.lo, t.hi)
+		if dv := g.dv[t.Source]; dv != nil {
+			tensor.Gemm(c.head(dv, c.KVHeads, kv, t.Lo, t.Hi), t.of(ch, p).T(), dy, true)
+		}
+		values := c.head(c.v[t.Source].Val.Data, c.KVHeads, kv, t.Lo, t.Hi)
+		tensor.Gemm(t.of(ch, dp), dy, values.T(), false)
+	}
+	clear(ds)
+	for i := range ch.hi - ch.lo {
+		lo, hi := i*n, i*n+c.Sees[ch.lo+i]
+		tensor.SoftmaxGradRow(ds[lo:hi], p[lo:hi], dp[lo:hi], c.scale)
+	}
+	for _, t := range ch.tiles {
+		if g.dq != nil {
+			keys := c.head(c.k[t.Source].Val.Data, c.KVHeads, kv, t.Lo, t.Hi)
+			tensor.Gemm(c.head(g.dq, c.Heads, h, t.lo, t.hi), t.of(ch, ds), keys, true)
+		}
+		if dk := g.dk[t.Source]; dk != nil {
+			tensor.Gemm(c.head(dk, c.KVHeads, kv, t.Lo, t.Hi), t.of(ch, ds).T(), c.head(c.q, c.Heads, h, t.lo, t.hi), true)
+		}
 	}
 }
