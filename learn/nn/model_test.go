@@ -128,7 +128,7 @@ func TestConfigErrors(t *testing.T) {
 		"head_dim 3 is odd":                  func(c *Config) { c.HeadDim = 3 },
 		`positions is "alibi"`:               func(c *Config) { c.Positions = "alibi" },
 		`norm is "batch"`:                    func(c *Config) { c.Norm = "batch" },
-		`mlp is "elu"`:                      func(c *Config) { c.MLP = "elu" },
+		`mlp is "elu"`:                       func(c *Config) { c.MLP = "elu" },
 		"must be positive":                   func(c *Config) { c.NormEps = math.NaN() },
 		"is not a multiple of num_attention": func(c *Config) { c.HiddenSize, c.HeadDim = 13, 0 },
 	} {
