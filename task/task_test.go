@@ -14,7 +14,7 @@ var levels = []Level{Easy, Standard, Hard}
 func source(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 0)) }
 
 func TestRegistered(t *testing.T) {
-	for _, name := range []string{"arithmetic", "countdown", "prontoqa", "prosqa", "prosqa-balanced", "prosqa-dense", "prosqa-laptop", "prosqa-tiny"} {
+	for _, name := range []string{"arithmetic", "chains", "countdown", "prontoqa", "prosqa", "prosqa-balanced", "prosqa-dense", "prosqa-laptop", "prosqa-tiny"} {
 		k, err := Lookup(name)
 		if err != nil {
 			t.Fatal(err)
@@ -23,7 +23,7 @@ func TestRegistered(t *testing.T) {
 			t.Errorf("%s: name %q, about %q, instruction %q", name, k.Name(), k.About(), k.Instruction())
 		}
 	}
-	if _, err := Lookup("sums"); err == nil || !strings.Contains(err.Error(), "arithmetic, countdown, prontoqa, prosqa") {
+	if _, err := Lookup("sums"); err == nil || !strings.Contains(err.Error(), "arithmetic, chains, countdown, prontoqa, prosqa") {
 		t.Errorf("unknown task: error %v doesn't list the known ones", err)
 	}
 }
@@ -115,7 +115,7 @@ func TestProblemForm(t *testing.T) {
 				if !k.Verify(p, p.Answer) || !k.Verify(p, " "+p.Answer+" ") {
 					t.Fatalf("%s: own answer %q rejected for %q", name, p.Answer, p.Question)
 				}
-				for _, wrong := range []string{"", " ", "?", "yes", "1 2", "\x00", "\\boxed{", p.Question, p.Answer + p.Answer} {
+				for _, wrong := range []string{"", " ", "?", "yes", "1 2", "\x00", "\\boxed{", p.Question, p.Answer + "7" + p.Answer} {
 					if k.Verify(p, wrong) {
 						t.Fatalf("%s: %q accepted where %q is right", name, wrong, p.Answer)
 					}
