@@ -19,6 +19,7 @@ type Config struct {
 	Steps           int        `json:"steps"`            // optimiser steps, > 0
 	BatchTokens     int        `json:"batch_tokens"`     // input tokens of a batch (of a pass, in GRPO), > 0: the example that reaches it is the last
 	InitScale       float64    `json:"init_scale"`       // multiplies the initial matrices of nn.New; 0 stands for 1. Without meaning for a Base
+	Init            string     `json:"init,omitempty"`   // "" or "lookup": nn.Model.InitLookup adds to the initial weights. Without meaning for a Base
 	Clip            float64    `json:"clip"`             // largest global norm of the gradient; 0: no clipping
 	CheckpointEvery int        `json:"checkpoint_every"` // steps; 0: at evaluations and at the end only
 	Optimizer       Optimizer  `json:"optimizer"`
@@ -27,6 +28,14 @@ type Config struct {
 
 	Storage string `json:"storage,omitempty"` // type of final/: "bf16" (default), "fp32", or "both": bf16, and final-fp32/ beside it
 	Weights string `json:"weights,omitempty"` // what is trained: "fp32" (default), or "bf16": rounded after every step
+
+	// ResetAt lists steps after which the optimiser begins anew: Adam's moments are
+	// 0 and its count of updates, which corrects their bias, starts over. Ascending.
+	ResetAt []int `json:"reset_at,omitempty"`
+
+	// Finish says whose weights final/ has: "last" (default), or "best": those of
+	// the evaluation with the highest accuracy from step Eval.BestFrom on.
+	Finish string `json:"finish,omitempty"`
 }
 
 // Optimizer is Adam (arXiv 1412.6980) with decoupled ("adamw", arXiv
@@ -50,10 +59,11 @@ type Schedule struct {
 
 // Evaluation asks held-out problems while training goes on.
 type Evaluation struct {
-	Every       int     `json:"every"`       // steps; 0: only after the last step
-	Problems    int     `json:"problems"`    // a task; 0: no evaluation at all
-	Temperature float64 `json:"temperature"` // of the sampled traces
-	MaxTokens   int     `json:"max_tokens"`  // a solution
+	Every       int     `json:"every"`               // steps; 0: only after the last step
+	Problems    int     `json:"problems"`            // a task; 0: no evaluation at all
+	Temperature float64 `json:"temperature"`         // of the sampled traces
+	MaxTokens   int     `json:"max_tokens"`          // a solution
+	BestFrom    int     `json:"best_from,omitempty"` // earlier evaluations are none of the best
 }
 
 // Validate reports the first setting without meaning, by its JSON name.
@@ -81,6 +91,11 @@ func (c Config) Validate() error {
 		{s.Final >= 0 && s.Final <= 1, "schedule.final", s.Final, "from 0 to 1"},
 		{slices.Contains([]string{"", bf16, fp32, both}, c.Storage), "storage", c.Storage, `"bf16", "fp32" or "both"`},
 		{slices.Contains([]string{"", bf16, fp32}, c.Weights), "weights", c.Weights, `"fp32" or "bf16"`},
+		{c.Init == "" || c.Init == "lookup", "init", c.Init, `nothing or "lookup"`},
+		{slices.IsSorted(c.ResetAt) && (len(c.ResetAt) == 0 || c.ResetAt[0] > 0), "reset_at", c.ResetAt, "ascending steps from 1 on"},
+		{c.Finish == "" || c.Finish == "last" || c.Finish == "best", "finish", c.Finish, `"last" or "best"`},
+		{c.Finish != "best" || e.Problems > 0, "finish", c.Finish, `"last" where eval.problems is 0: nothing says which is best`},
+		{e.BestFrom >= 0 && e.BestFrom <= c.Steps, "eval.best_from", e.BestFrom, "0 to steps"},
 		{e.Every >= 0, "eval.every", e.Every, "0 (only at the end) or more"},
 		{e.Problems >= 0, "eval.problems", e.Problems, "0 (no evaluation) or more"},
 		{e.Problems == 0 || e.MaxTokens > 0, "eval.max_tokens", e.MaxTokens, "at least 1"},

@@ -19,7 +19,7 @@ type Folder struct {
 // OpenFolder makes and locks a run folder and writes config.json or, with
 // resume, compares it.
 func OpenFolder(dir string, config any, resume bool) (*Folder, error) {
-	s := store{dir}
+	s := store{dir: dir}
 	if err := os.MkdirAll(s.checkpoints(), 0o777); err != nil {
 		return nil, fmt.Errorf("making the run folder: %w: choose a folder that can be written", err)
 	}
@@ -35,7 +35,7 @@ func OpenFolder(dir string, config any, resume bool) (*Folder, error) {
 
 // Checkpoint is the path of a file in checkpoints/.
 func (f *Folder) Checkpoint(name string) string {
-	return filepath.Join(store{f.Dir}.checkpoints(), name)
+	return filepath.Join(store{dir: f.Dir}.checkpoints(), name)
 }
 
 // Metrics opens metrics.jsonl and cuts it to its first keep bytes.

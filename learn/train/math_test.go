@@ -78,7 +78,7 @@ func TestStrict(t *testing.T) {
 	}
 	want := smallConfig()
 	want.Optimizer.LR = 5
-	if c != want {
+	if !reflect.DeepEqual(c, want) {
 		t.Errorf("one overridden field gave %+v, want %+v", c, want)
 	}
 }

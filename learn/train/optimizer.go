@@ -38,6 +38,14 @@ func newOptimizer(o Optimizer, params []*grad.Var) *optimizer {
 	return s
 }
 
+// reset forgets the moments.
+func (s *optimizer) reset() {
+	for i := range s.m {
+		clear(s.m[i].Data)
+		clear(s.v[i].Data)
+	}
+}
+
 // norm is the global L2 norm of the gradient: squares are added in float32 in
 // the kernel's fixed order within a piece, then in float64 in the pieces' order.
 func (s *optimizer) norm() float64 {

@@ -23,7 +23,7 @@ import (
 type state struct {
 	Version   int     `json:"version"`
 	Step      int     `json:"step"`      // finished steps
-	Updates   int     `json:"updates"`   // optimiser steps; runs of before this field had one a step
+	Updates   int     `json:"updates"`   // optimiser steps since the moments were last 0; runs of before this field had one a step
 	Tokens    int64   `json:"tokens"`    // input tokens of all steps
 	Metrics   int64   `json:"metrics"`   // bytes of metrics.jsonl up to here
 	Evaluated bool    `json:"evaluated"` // an evaluation that was due at Step is in them
@@ -42,7 +42,8 @@ type state struct {
 //	final-fp32/            the same in float32, if Storage is "both"
 //	.lock                  held by the process that writes here
 type store struct {
-	dir string
+	dir   string
+	files map[string][]byte // further files of every model's folder
 }
 
 func (s store) checkpoints() string { return filepath.Join(s.dir, "checkpoints") }
@@ -212,7 +213,7 @@ func (s store) save(m *nn.Model, v *token.Vocab, o *optimizer, st state) (err er
 	if err := os.MkdirAll(temp, 0o777); err != nil {
 		return err
 	}
-	if err := saveModel(temp, m, v, checkpoint.F32); err != nil {
+	if err := s.saveModel(temp, m, v, checkpoint.F32); err != nil {
 		return err
 	}
 	var entries []checkpoint.Entry
@@ -238,10 +239,15 @@ func (s store) save(m *nn.Model, v *token.Vocab, o *optimizer, st state) (err er
 	})
 }
 
-// saveModel writes a Hugging Face folder.
-func saveModel(dir string, m *nn.Model, v *token.Vocab, d checkpoint.DType) error {
+// saveModel writes a Hugging Face folder, and the run's own files into it.
+func (s store) saveModel(dir string, m *nn.Model, v *token.Vocab, d checkpoint.DType) error {
 	if err := m.Save(dir, d); err != nil {
 		return err
+	}
+	for name, b := range s.files {
+		if err := checkpoint.Atomic(filepath.Join(dir, name), func(w io.Writer) error { _, err := w.Write(b); return err }); err != nil {
+			return err
+		}
 	}
 	return v.Save(dir)
 }
@@ -334,7 +340,7 @@ func (s store) finish(f stored, m *nn.Model, v *token.Vocab) (err error) {
 	if err := errors.Join(os.RemoveAll(temp), os.MkdirAll(temp, 0o777)); err != nil {
 		return err
 	}
-	if err := saveModel(temp, m, v, f.dtype); err != nil {
+	if err := s.saveModel(temp, m, v, f.dtype); err != nil {
 		return err
 	}
 	if err := os.RemoveAll(final); err != nil {

@@ -28,6 +28,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"slices"
 	"time"
 
 	"orrery/learn/grad"
@@ -47,7 +48,8 @@ type Run struct {
 	Base      *Base     // nil: random weights. Model and Vocab are then the Base's, and need not be set
 	Model     nn.Config
 	Vocab     *token.Vocab
-	Source    Source // a HeldOut too, if Config.Eval asks for evaluation; a Poser for GRPO
+	Files     map[string][]byte // written into each folder of the model, by name
+	Source    Source            // a HeldOut too, if Config.Eval asks for evaluation; a Poser for GRPO
 
 	clock func() time.Time // nil: time.Now
 }
@@ -89,7 +91,7 @@ type trainer struct {
 // ctx.Err(). progress may be nil; it is called from the calling goroutine after
 // every line of metrics. Training that is already finished returns nil.
 func (r *Run) Train(ctx context.Context, progress func(Progress)) (err error) {
-	t := &trainer{Run: r, store: store{r.Dir}, tape: grad.NewTape(), report: progress}
+	t := &trainer{Run: r, store: store{r.Dir, r.Files}, tape: grad.NewTape(), report: progress}
 	if t.clock == nil {
 		t.clock = time.Now
 	}
@@ -114,12 +116,28 @@ func (r *Run) Train(ctx context.Context, progress func(Progress)) (err error) {
 	if err := t.loop(ctx); err != nil {
 		return err
 	}
+	m, err := t.finished()
+	if err != nil {
+		return err
+	}
 	for _, f := range r.Config.stores() {
-		if err := t.store.finish(f, t.model, t.Vocab); err != nil {
+		if err := t.store.finish(f, m, t.Vocab); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// finished is the model that final/ gets.
+func (t *trainer) finished() (*nn.Model, error) {
+	if t.Config.Finish != "best" || t.st.Best == t.st.Step {
+		return t.model, nil
+	}
+	m, err := nn.Load(t.store.path(t.st.Best))
+	if err != nil {
+		return nil, fmt.Errorf("finishing with the best checkpoint, of step %d: %w: restore the folder, or set finish to \"last\" in a new run", t.st.Best, err)
+	}
+	return m, nil
 }
 
 // check fills in what is left out and finds contradictions, before anything is
@@ -194,6 +212,11 @@ func (t *trainer) initial() (m *nn.Model, err error) {
 			}
 		}
 	}
+	if t.Config.Init == "lookup" && t.Base == nil {
+		if err := m.InitLookup(t.Config.Seed); err != nil {
+			return nil, err
+		}
+	}
 	if t.Config.Weights == bf16 {
 		roundBF16(m.Params())
 	}
@@ -219,6 +242,10 @@ func (t *trainer) loop(ctx context.Context) error {
 			return t.interrupted(ctx)
 		}
 		n := t.st.Step + 1
+		if slices.Contains(t.Config.ResetAt, t.st.Step) {
+			t.opt.reset()
+			t.st.Updates = 0
+		}
 		line, tokens, err := steps.step(ctx, n)
 		if err != nil {
 			if cause := ctx.Err(); cause != nil && errors.Is(err, cause) {
@@ -341,7 +368,7 @@ func (t *trainer) evaluate(ctx context.Context) error {
 		seed := func(i int) uint64 {
 			return stream(t.Config.Seed, traceStream+uint64(t.st.Step)<<24+uint64(at)<<16+uint64(i)).Uint64()
 		}
-		s, err := examine(ctx, t.model, t.Vocab, problems, e, seed)
+		s, err := examine(ctx, t.model, t.style(), problems, seed)
 		if err != nil {
 			return fmt.Errorf("evaluation at step %d: %w", t.st.Step, err)
 		}
@@ -349,7 +376,7 @@ func (t *trainer) evaluate(ctx context.Context) error {
 		line.Accuracy += s.Accuracy / float64(len(held))
 	}
 	t.st.Evaluated = true
-	if line.Accuracy > t.st.BestScore {
+	if line.Accuracy > t.st.BestScore && t.st.Step >= max(1, e.BestFrom) { // step 0 has no checkpoint
 		t.st.Best, t.st.BestScore = t.st.Step, line.Accuracy
 	}
 	t.rate.start(t.clock()) // evaluation is not part of the training speed

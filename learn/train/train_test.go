@@ -298,7 +298,7 @@ func TestNaN(t *testing.T) {
 		t.Errorf("the error is %q, good checkpoint %d", err, mine.Good)
 	}
 	if mine.Good > 0 {
-		if n, err := (store{dir}).latest(); err != nil || n != mine.Good {
+		if n, err := (store{dir: dir}).latest(); err != nil || n != mine.Good {
 			t.Errorf("the latest checkpoint is %d (%v), want %d", n, err, mine.Good)
 		}
 	}
