@@ -36,7 +36,8 @@ var layers = map[string][]string{
 	"learn/sample":     {"learn/tensor"},
 	"learn/export":     {"learn/tensor", "learn/checkpoint", "learn/nn", "learn/token"},
 	"learn/train":      {"learn/tensor", "learn/grad", "learn/checkpoint", "learn/nn", "learn/token", "learn/sample", "task"},
-	"learn/recipe":     {"learn/train", "learn/nn", "learn/token", "task"},
+	"learn/latent":     {"learn/nn", "learn/token", "task"},
+	"learn/recipe":     {"learn/latent", "learn/train", "learn/nn", "learn/token", "task"},
 
 	"look/audit": {"learn/tensor", "learn/checkpoint", "look/spectrum", "look/delta", "report"},
 	"look/delta": {"learn/checkpoint"},

@@ -1,6 +1,9 @@
 package task
 
-import "math/rand/v2"
+import (
+	"math/rand/v2"
+	"slices"
+)
 
 // ProsQA is graph reachability in words (arXiv 2412.06769): a person, rules
 // "Every c is a d.", and two candidate kinds of which the person is one.
@@ -29,6 +32,11 @@ func (ProsQA) Instruction() string {
 func (ProsQA) Words() []string {
 	texts := []string{"Every is a", "Is a or"}
 	return wordsIn(append(append(texts, persons[:]...), kinds[:]...)...)
+}
+
+// Names lists the names of persons and of kinds.
+func (ProsQA) Names() (who, what []string) {
+	return slices.Clone(persons[:]), slices.Clone(kinds[:])
 }
 
 // ProsQAShapeOf is the shape of a level's graphs.
