@@ -26,7 +26,8 @@ settings of one, or the config.json of an earlier run. Ctrl-C saves a
 checkpoint; the same command with --resume goes on from it, to the same bytes
 as a run that was never interrupted.
 
-Recipes that tune a model start from the built-in one, or from --from. What a run
+Recipes that tune a model start from the built-in one, or from --from; coconut ones
+from nothing, or from --from. What a run
 leaves, and what its metrics mean, is in docs/training.md.
 
 Recipes:
@@ -48,7 +49,7 @@ Recipes:
 			}
 			o := recipe.Options{Dir: dir, Resume: resume}
 			switch {
-			case r.Tunes:
+			case r.Tunes || r.May && cmd.Flags().Changed("from"):
 				if o.Base, err = openBase(from); err != nil {
 					return err
 				}

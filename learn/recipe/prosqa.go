@@ -131,6 +131,9 @@ func otherQuery(rng *rand.Rand, g *task.Graph) (query string, p task.Problem, ok
 		path = append(path, v)
 	}
 	p.Answer = name[target]
+	about := *g
+	about.Root, about.Target, about.NegTarget, about.NeighborK = root, target, other, nil
+	p.Data = &about
 	for i := len(path) - 1; i > 0; i-- {
 		every := "Every "
 		if path[i] == root {

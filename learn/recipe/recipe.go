@@ -43,6 +43,7 @@ type Recipe struct {
 	Name  string
 	About string          // one line for help texts
 	Tunes bool            // it starts from a model, Options.Base
+	May   bool            // it may start from one
 	New   func() Settings // a pointer to fresh defaults
 
 	overrides json.RawMessage
@@ -78,8 +79,10 @@ func (r Recipe) Start(ctx context.Context, o Options) error {
 	switch {
 	case r.Tunes && o.Base == nil:
 		return fmt.Errorf("recipe %s: it tunes a model, and none is given", r.Name)
-	case !r.Tunes && o.Base != nil:
+	case !r.Tunes && !r.May && o.Base != nil:
 		return fmt.Errorf("recipe %s: it makes a model from nothing, but the model %s is given to start from: leave that out", r.Name, o.Base.Name)
+	case r.base.SHA256 != "" && o.Base == nil:
+		return fmt.Errorf("recipe %s: the run that it repeats began from the model %s: give that", r.Name, r.base.Name)
 	case r.base.SHA256 != "" && r.base.SHA256 != o.Base.Fingerprint():
 		return fmt.Errorf("recipe %s: the run that it repeats began from the model %s with fingerprint %.16s, %s is another: give that model, or the recipe's name instead of the run's config.json",
 			r.Name, r.base.Name, r.base.SHA256, o.Base.Name)
@@ -170,7 +173,7 @@ func parse(b []byte) (Recipe, error) {
 	if err != nil {
 		return Recipe{}, err
 	}
-	if r.base = file.Base; r.base.SHA256 != "" && !r.Tunes {
+	if r.base = file.Base; r.base.SHA256 != "" && !r.Tunes && !r.May {
 		return Recipe{}, fmt.Errorf("it says that recipe %s began from a model, which that doesn't do", r.Name)
 	}
 	return r.With(c.Settings)
