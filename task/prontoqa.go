@@ -21,8 +21,8 @@ import (
 // half of the queries, are negated. A step is a fact and the rule that applies to it,
 // in the question's words; the last is the conclusion.
 //
-// That other kind stands in one sentence and the right one in two, here as in the
-// published example: who counts needs no chain.
+// That other kind stands in one sentence and the right one in two, so who counts
+// needs no chain: Survey says how far that gets.
 //
 // Every generated problem carries an *Ontology as its Data.
 type ProntoQA struct{}

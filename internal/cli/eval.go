@@ -112,25 +112,35 @@ func readProblems(o *eval.Options, file string) error {
 		return usagef("--file belongs to one task, --task names %d", len(o.Tasks))
 	}
 	t, _ := task.Lookup(o.Tasks[0])
-	reader, ok := t.(task.FileReader)
-	if !ok {
-		return usagef("--file: task %s has no file format", t.Name())
-	}
-	f, err := os.Open(file)
-	if err != nil {
-		return fmt.Errorf("read problems: %w: give a file of the task's own format", err)
-	}
-	defer f.Close()
-	if o.Problems, err = reader.ReadFile(f); err != nil {
-		return fmt.Errorf("read problems from %s: %w", file, err)
-	}
-	if len(o.Problems) == 0 {
-		return fmt.Errorf("read problems from %s: it holds none: give another file", file)
+	var err error
+	if o.Problems, err = openProblems(t, file); err != nil {
+		return err
 	}
 	if o.Problems, o.Unanswerable = eval.Answerable(o.Problems); len(o.Problems) == 0 {
 		return fmt.Errorf("read problems from %s: all %d are unanswerable, because their text does not decide the answer: give another file", file, o.Unanswerable)
 	}
 	return nil
+}
+
+// openProblems reads a file of the task's own format.
+func openProblems(t task.Task, file string) ([]task.Problem, error) {
+	reader, ok := t.(task.FileReader)
+	if !ok {
+		return nil, usagef("--file: task %s has no file format", t.Name())
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, fmt.Errorf("read problems: %w: give a file of the task's own format", err)
+	}
+	defer f.Close()
+	problems, err := reader.ReadFile(f)
+	if err != nil {
+		return nil, fmt.Errorf("read problems from %s: %w", file, err)
+	}
+	if len(problems) == 0 {
+		return nil, fmt.Errorf("read problems from %s: it holds none: give another file", file)
+	}
+	return problems, nil
 }
 
 func (a *app) eval(cmd *cobra.Command, src *source, o eval.Options, out, html string) error {
