@@ -151,8 +151,8 @@ func (g *Graph) ShortestPaths() int {
 	return counts[g.Root]
 }
 
-// shortestPath draws one of the shortest paths from Root to Target uniformly.
-func (g *Graph) shortestPath(rng *rand.Rand) []int {
+// ShortestPath draws one of the shortest paths from Root to Target uniformly.
+func (g *Graph) ShortestPath(rng *rand.Rand) []int {
 	counts, children, depth := g.pathCounts()
 	path := []int{g.Root}
 	for v := g.Root; v != g.Target; {

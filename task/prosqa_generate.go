@@ -219,7 +219,7 @@ func ask(rng *rand.Rand, g *Graph) Problem {
 	}
 	p := Problem{Task: ProsQA{}.Name(), Answer: g.IdxToSymbol[g.Target], Data: g}
 	p.Question = strings.Join(append(sentences, q.String()), " ")
-	path := g.shortestPath(rng)
+	path := g.ShortestPath(rng)
 	for i := range path[1:] {
 		p.Steps = append(p.Steps, g.sentence(path[i], path[i+1], top[path[i]]))
 	}

@@ -252,7 +252,7 @@ func TestGraphClosedForm(t *testing.T) {
 	// Both shortest paths come up evenly, the longer one never (4.5 s.e. of 2000 tosses).
 	rng, left := source(16), 0
 	for range 2000 {
-		switch path := g.shortestPath(rng); {
+		switch path := g.ShortestPath(rng); {
 		case slices.Equal(path, []int{0, 1, 3, 4}):
 			left++
 		case !slices.Equal(path, []int{0, 2, 3, 4}):

@@ -57,7 +57,7 @@ func (SymbolTask) Generate(rng *rand.Rand, level Level) Problem {
 		panic(err) // 28 slots are fewer than 31 ids
 	}
 	h := s.Graph()
-	return s.problem(h.shortestPath(rng), level)
+	return s.problem(h.ShortestPath(rng), level)
 }
 
 // problem asks the question, with a path from root to target as its solution.

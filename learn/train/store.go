@@ -249,6 +249,9 @@ func (s store) saveModel(dir string, m *nn.Model, v *token.Vocab, d checkpoint.D
 			return err
 		}
 	}
+	if v == nil { // the ids mean something else than text
+		return nil
+	}
 	return v.Save(dir)
 }
 
