@@ -39,13 +39,14 @@ var layers = map[string][]string{
 	"learn/latent":     {"learn/nn", "learn/token", "task"},
 	"learn/recipe":     {"learn/latent", "learn/train", "learn/nn", "learn/token", "task"},
 
-	"look/audit": {"learn/tensor", "learn/checkpoint", "look/spectrum", "look/delta", "report"},
-	"look/delta": {"learn/checkpoint"},
-	"look/probe": {"learn/nn", "learn/grad", "learn/tensor", "look/cogs", "report", "task"},
-	"look/grok":  {"learn/tensor", "learn/train", "learn/recipe", "learn/checkpoint", "look/cogs", "look/group", "look/li2", "report"},
-	"look/cogs":  {"report"},
-	"look/group": {},
-	"look/li2":   {"look/group", "learn/tensor", "report"},
+	"look/audit":   {"learn/tensor", "learn/checkpoint", "look/spectrum", "look/delta", "report"},
+	"look/delta":   {"learn/checkpoint"},
+	"look/probe":   {"learn/nn", "learn/grad", "learn/tensor", "look/cogs", "report", "task"},
+	"look/grok":    {"learn/tensor", "learn/train", "learn/recipe", "learn/checkpoint", "look/cogs", "look/group", "look/li2", "report"},
+	"look/cogs":    {"report"},
+	"look/circuit": {"learn/tensor", "learn/grad", "learn/nn", "learn/recipe", "learn/train", "learn/checkpoint", "look/grok", "look/group", "report"},
+	"look/group":   {},
+	"look/li2":     {"look/group", "learn/tensor", "report"},
 
 	"look/spectrum": {"learn/tensor"},
 

@@ -12,7 +12,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"orrery/learn/recipe"
-	_ "orrery/look/grok" // registers its recipes
+	_ "orrery/look/circuit" // they register their recipes
+	_ "orrery/look/grok"
 )
 
 // runFolder is the folder of a run, and an error if there is one already and

@@ -30,9 +30,10 @@ const (
 	epochFiles = "epoch-"
 )
 
-func epochFile(epoch int) string { return fmt.Sprintf("%s%d.safetensors", epochFiles, epoch) }
+// EpochFile is the name of the weights of a kept epoch, in checkpoints/.
+func EpochFile(epoch int) string { return fmt.Sprintf("%s%d.safetensors", epochFiles, epoch) }
 
-// parseEpochFile is the inverse of epochFile.
+// parseEpochFile is the inverse of EpochFile.
 func parseEpochFile(name string) (epoch int, ok bool) {
 	n, isEpoch := strings.CutPrefix(name, epochFiles)
 	n, isTensors := strings.CutSuffix(n, ".safetensors")
@@ -99,8 +100,8 @@ func (e Experiment) loadNet(path string) (*Net, error) {
 	return n, nil
 }
 
-// keptEpochs lists the epochs whose weights are in a folder, ascending.
-func keptEpochs(dir string) ([]int, error) {
+// KeptEpochs lists the epochs whose weights are in a folder, ascending.
+func KeptEpochs(dir string) ([]int, error) {
 	list, err := os.ReadDir(filepath.Join(dir, "checkpoints"))
 	if err != nil {
 		return nil, fmt.Errorf("listing the weights of a run: %w", err)

@@ -138,8 +138,11 @@ type Split struct {
 }
 
 // NewSplit draws n of the M² pairs to train on.
-func NewSplit(m, n int, seed uint64) Split {
-	order := rand.New(rand.NewPCG(seed, splitStream)).Perm(m * m)
+func NewSplit(m, n int, seed uint64) Split { return SplitPairs(m*m, n, seed) }
+
+// SplitPairs draws n of so many pairs to train on.
+func SplitPairs(pairs, n int, seed uint64) Split {
+	order := rand.New(rand.NewPCG(seed, splitStream)).Perm(pairs)
 	s := Split{order[:n:n], order[n:]}
 	slices.Sort(s.Train)
 	slices.Sort(s.Test)

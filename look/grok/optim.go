@@ -22,7 +22,8 @@ type Optimizer struct {
 	Decay float64 `json:"decay"`
 }
 
-func (o Optimizer) check() error {
+// Check reports the first setting without meaning, by its JSON name.
+func (o Optimizer) Check() error {
 	finite := func(x float64) bool { return x >= 0 && !math.IsInf(x, 0) }
 	switch {
 	case o.Kind != "adam" && o.Kind != "adamw" && o.Kind != "sgd" && o.Kind != "muon":

@@ -19,24 +19,38 @@ type Run struct {
 	Epochs  []int   // those whose weights are kept, ascending
 }
 
-// OpenRun reads a run folder, finished or not.
-func OpenRun(dir string) (*Run, error) {
+// Config is what a run's config.json says was asked.
+type Config struct {
+	Recipe   string          `json:"recipe"`
+	Settings json.RawMessage `json:"settings"`
+	Text     string          `json:"-"` // the file
+}
+
+// ReadConfig reads the config.json of a run folder.
+func ReadConfig(dir string) (Config, error) {
 	path := filepath.Join(dir, "config.json")
 	b, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("opening a run: %w: name the folder of a grok run", err)
+		return Config{}, fmt.Errorf("opening a run: %w: name the folder of a grok run", err)
 	}
 	var doc struct {
-		Config struct {
-			Recipe   string          `json:"recipe"`
-			Settings json.RawMessage `json:"settings"`
-		} `json:"config"`
+		Config Config `json:"config"`
 	}
 	if err := json.Unmarshal(b, &doc); err != nil {
-		return nil, fmt.Errorf("opening the run in %s: %s: %w", dir, path, err)
+		return Config{}, fmt.Errorf("opening the run in %s: %s: %w", dir, path, err)
 	}
-	r := &Run{Dir: dir, Recipe: doc.Config.Recipe, Config: string(b)}
-	if err := train.Strict(doc.Config.Settings, &r.Settings); err != nil {
+	doc.Config.Text = string(b)
+	return doc.Config, nil
+}
+
+// OpenRun reads a run folder, finished or not.
+func OpenRun(dir string) (*Run, error) {
+	c, err := ReadConfig(dir)
+	if err != nil {
+		return nil, err
+	}
+	r := &Run{Dir: dir, Recipe: c.Recipe, Config: c.Text}
+	if err := train.Strict(c.Settings, &r.Settings); err != nil {
 		return nil, fmt.Errorf("opening the run in %s: its settings are not those of a grok run: %w", dir, err)
 	}
 	if r.Group, err = r.Settings.check(); err != nil {
@@ -47,11 +61,11 @@ func OpenRun(dir string) (*Run, error) {
 	if r.Metrics, err = ReadMetrics(dir); err != nil {
 		return nil, err
 	}
-	r.Epochs, err = keptEpochs(dir)
+	r.Epochs, err = KeptEpochs(dir)
 	return r, err
 }
 
 // Load reads the weights of a kept epoch.
 func (r *Run) Load(epoch int) (*Net, error) {
-	return r.loadNet(filepath.Join(r.Dir, "checkpoints", epochFile(epoch)))
+	return r.loadNet(filepath.Join(r.Dir, "checkpoints", EpochFile(epoch)))
 }

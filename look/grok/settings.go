@@ -28,8 +28,8 @@ type Settings struct {
 	Seed      uint64    `json:"seed"`  // of the weights, of the split and of batches
 	Every     int       `json:"every"` // evaluate every so many epochs as well; 0: a hundredth of them
 
-	// Extend is how far a sweep's trial that is undecided may go on, doubling its
-	// epochs; 0: not at all. A run of its own ends with Epochs.
+	// Extend is how far a sweep's trial that has not generalised may go on, doubling
+	// its epochs; 0: not at all. A run of its own ends with Epochs.
 	Extend int `json:"extend,omitempty"`
 }
 
@@ -86,7 +86,7 @@ func (s Settings) check() (*group.Group, error) {
 	if err := s.Activation.check(); err != nil {
 		return nil, fmt.Errorf("grok settings: %w", err)
 	}
-	if err := s.Optimizer.check(); err != nil {
+	if err := s.Optimizer.Check(); err != nil {
 		return nil, fmt.Errorf("grok settings: %w", err)
 	}
 	return g, nil

@@ -45,8 +45,7 @@ type Learner interface {
 	// Measure is what goes into metrics.jsonl besides; nil: nothing.
 	Measure(epoch int) (map[string]float64, error)
 	// Weights are what is kept of an epoch, and State what a run that goes on needs
-	// besides: neither may share memory with what the next Step changes, unless
-	// nobody changes it before they are written.
+	// besides. They are written before the next Step.
 	Weights() []checkpoint.Entry
 	State() []checkpoint.Entry
 	// Restore takes weights and state of an epoch out of a file with both.
@@ -169,13 +168,13 @@ func (l *loop) open() error {
 	default:
 		return err
 	}
-	epochs, err := keptEpochs(l.folder.Dir)
+	epochs, err := KeptEpochs(l.folder.Dir)
 	if err != nil {
 		return err
 	}
 	for _, e := range epochs {
 		if e > l.saved {
-			if err := os.Remove(l.folder.Checkpoint(epochFile(e))); err != nil {
+			if err := os.Remove(l.folder.Checkpoint(EpochFile(e))); err != nil {
 				return fmt.Errorf("removing weights that are newer than the saved state: %w", err)
 			}
 		}
@@ -284,7 +283,7 @@ func (l *loop) evaluate(keep bool) error {
 	if !keep {
 		return nil
 	}
-	if err := checkpoint.Write(l.folder.Checkpoint(epochFile(l.epoch)), l.Weights(), l.Metadata()); err != nil {
+	if err := checkpoint.Write(l.folder.Checkpoint(EpochFile(l.epoch)), l.Weights(), l.Metadata()); err != nil {
 		return err
 	}
 	// A state is flushed to disk three times over; runs of a second have fifty

@@ -14,7 +14,8 @@ type Outcome string
 const (
 	// Success: at least SuccessAccuracy of the held-out pairs are right at the end.
 	Success Outcome = "success"
-	// Failure: the weights say that it will stay with memorising (Analysis.Lazy).
+	// Failure: when the last extension ends, the weights say that it will stay with
+	// memorising (Analysis.Lazy).
 	Failure Outcome = "failure"
 	// Undecided: it may still generalise; after the last extension, it is censored.
 	Undecided Outcome = "undecided"
@@ -48,8 +49,9 @@ type TrialResult struct {
 	Finals      map[string]any     `json:"finals,omitempty"` // by analysis: what it says of the finished network
 }
 
-// Trial implements recipe.Trial. A trial that is undecided after its epochs
-// goes on, doubling them, up to Extend.
+// Trial implements recipe.Trial. A trial that has not generalised after its epochs
+// goes on, doubling them, up to Extend; also one whose weights are lazy: at M = 41
+// such ones have generalised after four times the epochs (docs/grokking.md).
 func (s *Settings) Trial(ctx context.Context) (any, error) {
 	t, err := NewTrainer(*s)
 	if err != nil {
@@ -73,7 +75,7 @@ func (s *Settings) Trial(ctx context.Context) (any, error) {
 		if err := l.train(ctx, until); err != nil {
 			return nil, err
 		}
-		if r.Outcome = l.outcome(); r.Outcome != Undecided || until >= s.Extend {
+		if r.Outcome = l.outcome(); r.Outcome == Success || until >= s.Extend {
 			break
 		}
 	}

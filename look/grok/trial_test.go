@@ -62,6 +62,21 @@ func TestExtension(t *testing.T) {
 	}
 }
 
+// TestLazyGoesOn: what looks settled with memorising is trained to the last
+// extension all the same.
+func TestLazyGoesOn(t *testing.T) {
+	was := analyses
+	defer func() { analyses = was }()
+	analyses = []Analysis{{Name: "always", Lazy: func([]Evaluation) bool { return true }}}
+	v, err := trialOf(0.24, 10, 35).Trial(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := v.(TrialResult); r.Outcome != Failure || r.Censored || r.Epochs != 35 {
+		t.Errorf("got %s, censored %v, after %d epochs", r.Outcome, r.Censored, r.Epochs)
+	}
+}
+
 func TestTrialSameAtAnyThreads(t *testing.T) {
 	defer tensor.SetThreads(0)
 	var first string
