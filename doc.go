@@ -25,6 +25,9 @@
 // li2 (arXiv 2509.21519) says of such a net by weights and training pairs alone which
 // stage it is in and whether it generalises, and fits the share of pairs that it takes.
 //
+// circuit trains deeper ones on the same tables, by the tape: the transformers of
+// Nanda et al. and of Grokfast.
+//
 // cogs (arXiv 2410.01779) takes a trained one apart into named algebraic factors, and
 // builds exact ones from them.
 //
