@@ -23,6 +23,7 @@ func evalCommand(a *app) *cobra.Command {
 	var pf paramFlags
 	var o eval.Options
 	var level, file, out, html string
+	var models []string
 	c := &cobra.Command{
 		Use:   "eval --task T,… --method M,…",
 		Short: "Accuracy, tokens and latency of methods on tasks, side by side",
@@ -34,6 +35,7 @@ Tasks:
 Methods:
 ` + methodList(),
 		Example: `  orrery eval --task arithmetic --method single,majority,deepconf-low --n 50
+  orrery eval --models runs/coconut/final,runs/cot/final --html thoughts.html
   orrery eval --task prosqa --file prosqa_test.json --upstream http://localhost:8000 --method majority,deepconf-high`,
 		Args: exactArgs(0, "flags only"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -43,6 +45,9 @@ Methods:
 			}
 			if err := noZero(cmd.Flags(), "n", "problems-at-once"); err != nil {
 				return err
+			}
+			if len(models) > 0 {
+				return a.evalLatent(cmd, models, o.N, o.Params.Seed, file, html)
 			}
 			o.Seed = o.Params.Seed
 			o.Params.Seed = 0
@@ -70,6 +75,7 @@ Methods:
 	pf.flags(c.Flags())
 	c.Flags().StringSliceVar(&o.Tasks, "task", nil, "tasks: "+strings.Join(task.Names(), ", "))
 	c.Flags().StringSliceVar(&o.Methods, "method", []string{"single", "majority", "deepconf-high", "deepconf-low"}, "methods: "+strings.Join(reason.Names(), ", "))
+	c.Flags().StringSliceVar(&models, "models", nil, "folders of models that think in hidden states (coconut recipes): the published table of arXiv 2412.06769 beside theirs")
 	c.Flags().IntVar(&o.N, "n", 0, "problems a task (default 200, or the whole file)")
 	c.Flags().IntVar(&o.Parallel, "problems-at-once", 0, "more than 1 is sooner done, but then seconds are not a lone user's (default 1)")
 	c.Flags().StringVar(&level, "level", "standard", "difficulty: easy, standard or hard")

@@ -11,6 +11,7 @@ import (
 	"orrery/internal/local"
 	"orrery/learn/recipe"
 	"orrery/learn/train"
+	"orrery/report"
 )
 
 func init() { register(trainCommand) }
@@ -113,7 +114,11 @@ func (a *app) train(cmd *cobra.Command, r recipe.Recipe, o recipe.Options) error
 	if bar != nil {
 		bar.done()
 		// Also of a run that was interrupted: it shows how far it came.
-		if rerr := writeTrainReport(o.Dir, r.Name); err == nil {
+		var own func(*report.Page) error
+		if c, ok := s.(*recipe.Coconut); ok && err == nil {
+			own = func(p *report.Page) error { return latentReport(cmd.Context(), p, o.Dir, c) }
+		}
+		if rerr := writeTrainReport(o.Dir, r.Name, own); err == nil {
 			err = rerr
 		}
 	}

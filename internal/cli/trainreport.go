@@ -17,9 +17,10 @@ import (
 	"orrery/report"
 )
 
-// writeTrainReport draws a run folder's metrics into its report.html. A folder
-// without metrics, of a run that ended before its first step, gets none.
-func writeTrainReport(dir, recipe string) error {
+// writeTrainReport draws a run folder's metrics into its report.html; own, if
+// not nil, adds what the recipe has of its own. A folder without metrics, of a run
+// that ended before its first step, gets none.
+func writeTrainReport(dir, recipe string, own func(*report.Page) error) error {
 	f, err := os.Open(filepath.Join(dir, "metrics.jsonl"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -36,7 +37,13 @@ func writeTrainReport(dir, recipe string) error {
 	if err != nil {
 		return fmt.Errorf("write the report of %s: %w", dir, err)
 	}
-	return trainPage(recipe, metrics, string(config)).WriteFile(filepath.Join(dir, "report.html"))
+	page := trainPage(recipe, metrics, string(config))
+	if own != nil {
+		if err := own(&page); err != nil {
+			return fmt.Errorf("write the report of %s: %w", dir, err)
+		}
+	}
+	return page.WriteFile(filepath.Join(dir, "report.html"))
 }
 
 // lastStep is the newest step of a run's metrics.

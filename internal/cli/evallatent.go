@@ -1,0 +1,135 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"orrery/internal/eval"
+	"orrery/learn/recipe"
+	"orrery/look/coconut"
+	"orrery/report"
+	"orrery/task"
+)
+
+// latentProblems is how many problems a table of latent models asks by default.
+const latentProblems = 500
+
+// evalLatent compares models that think in hidden states, beside the published
+// table.
+func (a *app) evalLatent(cmd *cobra.Command, dirs []string, n int, seed uint64, file, html string) error {
+	for _, other := range []string{"task", "method", "model", "upstream", "level", "out", "problems-at-once"} {
+		if cmd.Flags().Changed(other) {
+			return usagef("--models and --%s contradict each other: the models' own task and method are compared; drop one", other)
+		}
+	}
+	if err := writable(html, ""); err != nil {
+		return err
+	}
+	models, name, err := openLatent(dirs)
+	if err != nil {
+		return err
+	}
+	var ps []task.Problem
+	if file != "" {
+		if ps, err = readLatent(name, file, n); err != nil {
+			return err
+		}
+	} else {
+		if n == 0 {
+			n = latentProblems
+		}
+		if ps, err = coconut.Problems(name, n, seed); err != nil {
+			return err
+		}
+	}
+	bar := a.progress("eval", len(models))
+	var scores []*coconut.Score
+	for i, m := range models {
+		s, err := m.Measure(cmd.Context(), ps, seed, func(what string) { bar.at(i, filepath.Base(m.Dir)+": "+what) })
+		if err != nil {
+			bar.done()
+			return err
+		}
+		scores = append(scores, s)
+		bar.at(i+1, fmt.Sprintf("%s %.1f %%", m.Info.Method, 100*s.Main.Accuracy()))
+	}
+	bar.done()
+	c := coconut.Compare(name, ps, scores)
+	if html != "" {
+		if err := c.Page("orrery " + shellQuote(withoutPasswords(a.args))).WriteFile(html); err != nil {
+			return err
+		}
+	}
+	if a.json {
+		return a.printJSON(c.JSON())
+	}
+	return c.WriteTable(a.out)
+}
+
+// openLatent opens models of one task.
+func openLatent(dirs []string) (models []*coconut.Model, name string, err error) {
+	for i, dir := range dirs {
+		if slices.Contains(dirs[:i], dir) {
+			return nil, "", usagef("--models: %s is listed twice", dir)
+		}
+		m, err := coconut.Open(dir)
+		if err != nil {
+			return nil, "", err
+		}
+		if name == "" {
+			name = m.Info.Task
+		}
+		if m.Info.Task != name {
+			return nil, "", usagef("--models: %s was trained on %s, %s on %s: compare models of one task", dirs[0], name, dir, m.Info.Task)
+		}
+		models = append(models, m)
+	}
+	return models, name, nil
+}
+
+// readLatent reads up to n problems of a file (0: all) in the format of a task.
+func readLatent(name, file string, n int) ([]task.Problem, error) {
+	o := eval.Options{Tasks: []string{name}}
+	if err := readProblems(&o, file); err != nil {
+		return nil, err
+	}
+	if n > 0 {
+		return o.Problems[:min(n, len(o.Problems))], nil
+	}
+	return o.Problems, nil
+}
+
+// latentReport adds to a finished run's page what its model does with each number
+// of thoughts, and the stages to its loss.
+func latentReport(ctx context.Context, page *report.Page, dir string, c *recipe.Coconut) error {
+	m, err := coconut.Open(filepath.Join(dir, "final"))
+	if err != nil {
+		return err
+	}
+	ps, err := coconut.Problems(m.Info.Task, 200, 0)
+	if err != nil {
+		return err
+	}
+	s, err := m.Measure(ctx, ps, 0, nil)
+	if err != nil {
+		return err
+	}
+	for i, b := range page.Blocks {
+		if p, ok := b.(report.Plot); ok && p.Title == "Loss" && c.Method.Staged() {
+			for k := c.FirstStage; k <= c.Stages+1 && c.Begin(k) < c.Train.Steps; k++ {
+				to := c.Train.Steps
+				if k <= c.Stages {
+					to = min(to, c.Begin(k+1))
+				}
+				p.Regions = append(p.Regions, report.Region{Name: fmt.Sprintf("stage %d", k), From: float64(c.Begin(k)), To: float64(to)})
+			}
+			page.Blocks[i] = p
+		}
+	}
+	page.Blocks = append(s.Blocks(), page.Blocks...)
+	return nil
+}

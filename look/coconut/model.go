@@ -1,0 +1,98 @@
+// Package coconut says how well models that think in hidden states answer, and
+// whether the thoughts do any work (arXiv 2412.06769): accuracy at each number of
+// thoughts, what is written there, the controls at inference, shortcut rules
+// on the same problems, and the table beside the published one with a verdict.
+//
+// It trains nothing. A model's folder says by its latent.json how it thinks; see
+// package latent.
+package coconut
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+
+	"orrery/learn/latent"
+	"orrery/learn/nn"
+	"orrery/learn/token"
+	"orrery/task"
+)
+
+// Model is a trained model and how it thinks.
+type Model struct {
+	Dir   string
+	Info  latent.Info
+	Net   *nn.Model
+	Vocab *token.Vocab
+}
+
+// Open reads a model's folder.
+func Open(dir string) (*Model, error) {
+	m := &Model{Dir: dir}
+	var err error
+	if m.Info, err = latent.Read(os.DirFS(dir)); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			err = fmt.Errorf("%w: the model in %s does not think in hidden states: give folders that the coconut recipes made, such as runs/NAME/final", err, dir)
+		}
+		return nil, err
+	}
+	if m.Net, err = nn.Load(dir); err != nil {
+		return nil, err
+	}
+	m.Vocab, err = token.Load(dir)
+	if err == nil && m.Vocab.Size() != m.Net.Config.VocabSize {
+		err = fmt.Errorf("opening the model %s: its weights are for %d tokens, its tokenizer has %d: restore the files that training wrote", dir, m.Net.Config.VocabSize, m.Vocab.Size())
+	}
+	return m, err
+}
+
+// testStream keeps the problems of these tables apart from all that training
+// draws.
+const testStream = 0x74657374 << 32 // "test"
+
+// Problems generates n problems of a task for a seed.
+func Problems(name string, n int, seed uint64) ([]task.Problem, error) {
+	t, err := task.Lookup(name)
+	if err != nil {
+		return nil, err
+	}
+	ps := make([]task.Problem, n)
+	for i := range ps {
+		ps[i] = t.Generate(rand.New(rand.NewPCG(seed, testStream+uint64(i))), task.Standard)
+	}
+	return ps, nil
+}
+
+// together is how many problems are answered side by side. Batch means are over
+// as many.
+const together = 100
+
+// maxWritten bounds a reply: a path through the largest graphs is some fifty
+// tokens.
+const maxWritten = 160
+
+// answer answers all problems with k thoughts; feed, if not nil, makes what is
+// fed of a batch's own thoughts.
+func (m *Model) answer(ctx context.Context, ps []task.Problem, k int, feed func(own [][][]float32) [][][]float32) ([]latent.Reply, error) {
+	think := latent.Thinker{Layout: latent.Layout{Vocab: m.Vocab, Method: m.Info.Method}, Decoder: nn.NewDecoder(m.Net), MaxTokens: maxWritten}
+	var all []latent.Reply
+	for lo := 0; lo < len(ps); lo += together {
+		part := ps[lo:min(lo+together, len(ps))]
+		replies, err := think.Answer(ctx, part, k, nil)
+		if err == nil && feed != nil {
+			own := make([][][]float32, len(part))
+			for i, r := range replies {
+				own[i] = r.Thoughts
+			}
+			replies, err = think.Answer(ctx, part, k, feed(own))
+		}
+		if err != nil {
+			return nil, fmt.Errorf("asking %s: %w", m.Dir, err)
+		}
+		all = append(all, replies...)
+	}
+	return all, nil
+}
