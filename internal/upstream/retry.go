@@ -139,6 +139,8 @@ func (s *stream) check() *llm.Error {
 		return bad("temperature", "a temperature is a number from 0 up", "set temperature to 0 or more")
 	case !finite(r.TopP) || r.TopP < 0 || r.TopP > 1:
 		return bad("top_p", "top_p is a share", "set top_p between 0 and 1")
+	case r.Thoughts != nil && *r.Thoughts != 0:
+		return bad("thoughts", "servers' models think in text, not in hidden states", "leave the number of thoughts out")
 	case r.TopK < 0 || r.TopLogprobs < 0:
 		return bad("top_k", "top_k and top_logprobs count tokens", "set them to 0 or more")
 	}

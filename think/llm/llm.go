@@ -14,6 +14,10 @@
 // several tokens' worth of either at once, so they are never paired by event.
 // Log-probabilities go through as received: unordered, of any number, with NaN
 // where the server sent null. Package confidence clamps, sorts and cuts.
+//
+// A model that thinks in hidden states before it writes (see [Latent]) sends one
+// Thought event for each thought, numbered from 1, before any Text or Token. No
+// other generator ever sends one.
 package llm
 
 import (
@@ -50,6 +54,11 @@ type Request struct {
 	// made-up values.
 	TopLogprobs int
 
+	// Thoughts is how many hidden thoughts a latent model has before it writes;
+	// nil is the model's own number. It is an error of kind BadRequest on a
+	// generator whose Info.Latent is nil, or whose models have no thoughts, unless it is 0.
+	Thoughts *int
+
 	// Label names the trace in errors and logs, for instance "trace 7".
 	Label string
 }
@@ -77,6 +86,7 @@ const (
 	KindToken
 	KindUsage
 	KindEnd
+	KindThought
 )
 
 // Event is one element of a stream. Only the field that Kind names is
@@ -89,6 +99,22 @@ type Event struct {
 	Token   Token
 	Usage   Usage
 	End     End
+	Thought Thought
+}
+
+// Thought is one hidden thought of a latent model: a vector that was fed back
+// in the place of a word. It counts as a generated token (arXiv 2412.06769, table 1),
+// against Request.MaxTokens too.
+type Thought struct {
+	Number int       `json:"number"` // from 1
+	Holds  []Reading `json:"holds"`  // the likeliest readings, the best first; what the others have is left out
+}
+
+// Reading is a word that a thought would be, were it read as one: an entry of
+// softmax(W h), the logit lens.
+type Reading struct {
+	Text string  `json:"text"`
+	P    float64 `json:"p"` // probability, 0 to 1
 }
 
 // Token is one generated token's log-probabilities, in nats.
@@ -138,7 +164,7 @@ type Count string
 
 const (
 	CountUsage    Count = "usage"    // the server's own figure
-	CountEntries  Count = "entries"  // one Token event each
+	CountEntries  Count = "entries"  // one Token or Thought event each
 	CountEstimate Count = "estimate" // one token per 3 bytes of text
 )
 
@@ -152,6 +178,7 @@ const (
 	WarnSerialised            Warning = "serialised"              // one trace at a time
 	WarnLateAbort             Warning = "late_abort"              // the server goes on generating after a cancel
 	WarnBufferedUpstream      Warning = "buffered_upstream"       // all tokens arrived at once
+	WarnThoughtsUntrained     Warning = "thoughts_untrained"      // more thoughts than the model had in training
 )
 
 // Generator makes traces. It is safe for concurrent use.
@@ -194,6 +221,21 @@ type Info struct {
 	MaxParallel int    // how many traces run at once; the rest queue; 0 is unknown
 	TopLogprobs int    // the largest k served; 0 is unknown
 	Basis       Basis
+
+	Latent *Latent // how the model answers, if it is a latent one; nil: it thinks in text alone
+}
+
+// Latent describes a model that was trained to think in hidden states, or a
+// baseline or control of such a model.
+type Latent struct {
+	Method   string // how it was trained: "coconut", "pause", "cot", …
+	Thoughts int    // hidden thoughts or pauses of a request that does not say; 0 for models that have none
+	Trained  int    // the most that it had in training; more may be asked for, with a warning
+	Mark     string // its answers are what follows the last one in a text; "": the whole text is the answer
+
+	// Alike says why traces of one question have the same confidence, so that no
+	// vote can be weighted and no trace told to be hopeless; "": they have not.
+	Alike string
 }
 
 // ErrorKind classifies an [Error]. The names are stable: they appear in JSON.

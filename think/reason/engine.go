@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"orrery/think/answer"
@@ -181,7 +183,7 @@ func (e *engine) launch(ctx context.Context, r *vote.Record) {
 	e.inflight++
 	e.emit(TraceStarted{Trace: r.ID, Phase: r.Phase, Seed: s.seed, MaxTokens: r.Cap, RetryOf: retryOf(r)})
 	req := llm.Request{Messages: e.q.Messages, Prompt: e.q.Prompt, Stop: e.q.Stop,
-		MaxTokens: r.Cap, Temperature: *e.p.Temperature, TopP: e.p.TopP, TopK: e.p.TopK,
+		MaxTokens: r.Cap, Temperature: *e.p.Temperature, TopP: e.p.TopP, TopK: e.p.TopK, Thoughts: e.p.Thoughts,
 		Seed: s.seed, TopLogprobs: e.k, Label: fmt.Sprintf("trace %d", r.ID)}
 	events := e.g.Generate(ctx, req) // called in launch order, see Recorder
 	go func() {
@@ -222,6 +224,18 @@ func (e *engine) handle(msg message) {
 			e.m.Counted(msg.trace, max(s.entries, s.usage))
 		}
 		e.progress(s, false)
+	case llm.KindThought:
+		s.entries++
+		if e.k > 0 {
+			e.m.Token(msg.trace, nil) // generated, but nothing that confidence is defined on
+		} else {
+			e.m.Counted(msg.trace, max(s.entries, s.usage))
+		}
+		if s.rec.Reason == vote.Running {
+			h := llm.Thought{Number: ev.Thought.Number, Holds: slices.Clone(ev.Thought.Holds)}
+			s.thoughts = append(s.thoughts, h)
+			e.emit(Thought{msg.trace, h})
+		}
 	case llm.KindUsage:
 		s.usage = max(s.usage, ev.Usage.Completion)
 		if e.k == 0 {
@@ -268,14 +282,28 @@ func (e *engine) ended(s *stream, end llm.End) {
 	if e.k == 0 {
 		tokens = s.count()
 	}
-	extract := answer.ExtractChannels
-	if reason == vote.Length {
-		extract = answer.ExtractTruncated
-	}
-	ans, _ := extract(s.text(), s.reasoning())
+	ans := extract(e.info, s.text(), s.reasoning(), reason == vote.Length)
 	e.flush(s)
 	e.m.End(s.rec.ID, reason, ans, tokens)
 	e.report(s)
+}
+
+// extract takes the answer out of a reply: "" if there is none. A latent model has
+// its own way to write it, in which an answer that was cut off is none.
+func extract(info llm.Info, text, reasoning string, cut bool) (ans string) {
+	switch l := info.Latent; {
+	case l != nil && cut:
+	case l != nil:
+		mark := strings.TrimSpace(l.Mark)
+		if at := strings.LastIndex(text, mark); at >= 0 {
+			ans = strings.TrimSpace(text[at+len(mark):])
+		}
+	case cut:
+		ans, _ = answer.ExtractTruncated(text, reasoning)
+	default:
+		ans, _ = answer.ExtractChannels(text, reasoning)
+	}
+	return ans
 }
 
 // fail takes the failure of a stream.
@@ -375,6 +403,8 @@ func warningText(w llm.Warning) string {
 		return "the server runs one trace at a time, so traces wait for each other; give it more slots"
 	case llm.WarnLateAbort:
 		return "the server goes on generating after a trace was stopped, so fewer tokens are saved than reported"
+	case llm.WarnThoughtsUntrained:
+		return "the model has more hidden thoughts here than it ever had in training"
 	case llm.WarnBufferedUpstream:
 		return "all tokens of a trace arrived at once, so nothing can be stopped in time; turn off buffering between here and the server"
 	}

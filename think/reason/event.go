@@ -3,6 +3,7 @@ package reason
 import (
 	"encoding/json"
 
+	"orrery/think/llm"
 	"orrery/think/vote"
 )
 
@@ -10,7 +11,7 @@ import (
 // whose first field is "type". What is undefined is null or absent.
 //
 // A run is one RunStarted; for each trace one TraceStarted, any number of
-// TraceProgress and exactly one TraceStopped or TraceFinished; Calibrated at
+// Thought and TraceProgress and exactly one TraceStopped or TraceFinished; Calibrated at
 // most once; Vote after every completion; and last one Answer or Failed.
 type Event interface {
 	// Type is the JSON name, for instance "trace_started".
@@ -57,6 +58,12 @@ type TraceProgress struct {
 	Groups    []float64 `json:"groups,omitempty"`
 	Text      string    `json:"text,omitempty"`
 	Reasoning string    `json:"reasoning,omitempty"`
+}
+
+// Thought is a hidden thought of a trace, told when it has been had.
+type Thought struct {
+	Trace int `json:"trace"`
+	llm.Thought
 }
 
 // Calibrated says what the warm-up found.
@@ -116,6 +123,7 @@ type Failed struct {
 func (RunStarted) Type() string    { return "run_started" }
 func (TraceStarted) Type() string  { return "trace_started" }
 func (TraceProgress) Type() string { return "trace_progress" }
+func (Thought) Type() string       { return "thought" }
 func (Calibrated) Type() string    { return "calibrated" }
 func (TraceStopped) Type() string  { return "trace_stopped" }
 func (TraceFinished) Type() string { return "trace_finished" }

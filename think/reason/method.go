@@ -52,6 +52,10 @@ type Method interface {
 	// error on a generator without the log-probabilities of alternatives.
 	NeedsLogprobs() bool
 
+	// Suits reports, in one sentence, why the method says nothing about a model,
+	// or cannot run it with these parameters. Run begins with it.
+	Suits(info llm.Info, p Params) error
+
 	// Check reports, in one sentence, a field that is out of range, that the
 	// method does not use, or that contradicts the method or another field.
 	Check(p Params) error
@@ -66,6 +70,10 @@ type Method interface {
 	// emitted), or the generator failed every trace or fundamentally.
 	Run(ctx context.Context, g llm.Generator, q Question, p Params, emit func(Event)) (*Result, error)
 }
+
+// OneTrace reports whether a method always runs a single trace, whose text and
+// log-probabilities can then be handed on as they come.
+func OneTrace(m Method) bool { return !slices.Contains(m.Uses(), "budget") }
 
 var registry = map[string]Method{}
 

@@ -13,6 +13,7 @@ import (
 func init() {
 	for _, m := range []method{
 		{name: "single", about: "one trace, its answer as it is", rule: vote.Plain},
+		{name: "coconut", about: "a latent model's likeliest answer, and what each of its hidden thoughts holds", rule: vote.Plain, latent: true},
 		{name: "majority", about: "the answer that most of a budget of traces give", rule: vote.Plain},
 		{name: "deepconf-low", about: "DeepConf online, η = 10: stops most traces early; saves most tokens", eta: 10},
 		{name: "deepconf-high", about: "DeepConf online, η = 90: stops only hopeless traces; the safe choice", eta: 90},
@@ -31,6 +32,7 @@ type method struct {
 	rule        vote.Rule
 	eta         float64
 	anyEta      bool
+	latent      bool // one greedy trace of a latent model
 	uses        []string
 }
 
@@ -38,13 +40,21 @@ func (m method) Name() string        { return m.name }
 func (m method) About() string       { return m.about }
 func (m method) NeedsLogprobs() bool { return m.rule != vote.Plain }
 
+func (m method) one() bool { return m.name == "single" || m.latent }
+
 func (m method) Uses() []string { return slices.Clone(m.uses) }
 
 // used lists the parameters that the method reads, in the order of Params.
 func (m method) used() []string {
-	u := []string{"token_budget", "deadline_seconds", "window", "tail", "k", "floor", "max_tokens", "temperature", "top_p", "top_k", "seed"}
-	if m.name != "single" {
+	u := []string{"token_budget", "deadline_seconds", "window", "tail", "k", "floor", "max_tokens", "seed"}
+	if !m.latent {
+		u = append(u, "temperature", "top_p", "top_k")
+	}
+	if !m.one() {
 		u = append([]string{"budget", "concurrency"}, u...)
+	}
+	if m.rule == vote.Plain {
+		u = append(u, "thoughts")
 	}
 	if m.anyEta {
 		u = append(u, "eta")
@@ -62,14 +72,34 @@ func (m method) Check(p Params) error {
 	if p.Eta == m.eta && !m.anyEta {
 		p.Eta = 0 // said twice, not contradicted
 	}
-	if p.Budget == 1 && m.name == "single" {
+	if p.Budget == 1 && m.one() {
 		p.Budget = 0
 	}
 	return p.check(m)
 }
 
+func (m method) Suits(info llm.Info, p Params) error {
+	l := info.Latent
+	switch {
+	case l == nil && m.latent:
+		return fmt.Errorf("method %s is for models that were trained to think in hidden states, which %s was not: use single, or give such a model", m.name, info.Model)
+	case l == nil && p.Thoughts != nil:
+		return fmt.Errorf("parameter thoughts is about models that think in hidden states, which %s does not: drop it, or give such a model", info.Model)
+	case l == nil:
+		return nil
+	case p.Thoughts != nil && *p.Thoughts > 0 && l.Thoughts == 0:
+		return fmt.Errorf("parameter thoughts is %d, but %s was trained by method %s, in which nothing stands in the place of words: drop it", *p.Thoughts, info.Model, l.Method)
+	case m.NeedsLogprobs() && l.Alike != "":
+		return fmt.Errorf("method %s tells good traces from bad ones by their confidence, but of %s all traces of a question have the same: %s; use coconut, or single or majority", m.name, info.Model, l.Alike)
+	}
+	return nil
+}
+
 func (m method) Run(ctx context.Context, g llm.Generator, q Question, p Params, emit func(Event)) (*Result, error) {
 	if err := m.Check(p); err != nil {
+		return nil, err
+	}
+	if err := m.Suits(g.Info(), p); err != nil {
 		return nil, err
 	}
 	return run(ctx, g, q, m.plan(p), emit)
@@ -85,11 +115,14 @@ func (m method) plan(p Params) plan {
 	def(&p.Budget, DefaultBudget)
 	def(&p.MaxTokens, DefaultMaxTokens)
 	def(&p.MinVotes, DefaultMinVotes)
-	if m.name == "single" {
+	if m.one() {
 		p.Budget = 1
 	}
 	if p.Temperature == nil {
 		t := DefaultTemperature
+		if m.latent {
+			t = 0 // as published accuracies are (arXiv 2412.06769, 2505.12514)
+		}
 		p.Temperature = &t
 	}
 	if p.TopP == 0 {
@@ -98,7 +131,7 @@ func (m method) plan(p Params) plan {
 	if p.Tau == 0 {
 		p.Tau = DefaultTau
 	}
-	pl := plan{method: m.name, k: p.K, needK: m.NeedsLogprobs(), stream: m.name == "single"}
+	pl := plan{method: m.name, k: p.K, needK: m.NeedsLogprobs(), stream: m.one()}
 	if pl.needK {
 		def(&pl.k, confidence.DefaultK)
 	}

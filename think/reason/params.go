@@ -37,11 +37,12 @@ type Params struct {
 	Floor  float64 `json:"floor,omitzero"`  // least log-probability, negative; 0 is -100
 
 	// How traces are sampled.
-	MaxTokens   int      `json:"max_tokens,omitzero"`  // cap of one trace; 0 is 32768
+	MaxTokens   int      `json:"max_tokens,omitzero"`  // cap of one trace, hidden thoughts included; 0 is 32768
 	Temperature *float64 `json:"temperature,omitzero"` // 0 to 2, 0 being greedy; nil is 0.6
 	TopP        float64  `json:"top_p,omitzero"`       // above 0 to 1; 0 is 0.95
 	TopK        int      `json:"top_k,omitzero"`       // 0 is off
 	Seed        uint64   `json:"seed,omitzero"`        // of the run; see TraceSeed; 0 is a seed like any other
+	Thoughts    *int     `json:"thoughts,omitzero"`    // hidden thoughts of a latent model; nil is the model's own number
 }
 
 // Defaults that do not depend on the method.
@@ -111,6 +112,9 @@ func (p Params) outOfRange() []error {
 	}
 	if f := p.Floor; f != 0 && !(f >= -1e6 && f < 0) {
 		check(fmt.Errorf("parameter floor: %v is not a number of at least -1e6 and below 0", f))
+	}
+	if p.Thoughts != nil {
+		check(atLeast("thoughts", *p.Thoughts, 0))
 	}
 	if p.K > confidence.MaxK {
 		check(fmt.Errorf("parameter k: %d is more than %d", p.K, confidence.MaxK))

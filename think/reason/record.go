@@ -14,7 +14,6 @@ import (
 	"sync"
 	"unicode/utf8"
 
-	"orrery/think/answer"
 	"orrery/think/llm"
 )
 
@@ -237,11 +236,11 @@ func (r *Recorder) Generate(ctx context.Context, req llm.Request) iter.Seq[llm.E
 		line := fmt.Appendf(nil, `{"id":%d,"tokens":[`, id)
 		var said, thought []byte
 		tokens := 0
-		extract := answer.ExtractTruncated // until the end is known
+		cut := true // until the end is known
 		defer func() {
 			line = append(line, `],"answer":`...)
-			ans, ok := extract(string(said), string(thought))
-			if b, err := json.Marshal(ans); ok && err == nil {
+			ans := extract(r.Generator.Info(), string(said), string(thought), cut)
+			if b, err := json.Marshal(ans); ans != "" && err == nil {
 				line = append(line, b...)
 			} else {
 				line = append(line, "null"...)
@@ -272,7 +271,7 @@ func (r *Recorder) Generate(ctx context.Context, req llm.Request) iter.Seq[llm.E
 				line = append(line, "]}"...)
 			case llm.KindEnd:
 				if ev.End.Finish == llm.FinishEOS || ev.End.Finish == llm.FinishStop {
-					extract = answer.ExtractChannels
+					cut = false
 				}
 			}
 			if !yield(ev) {

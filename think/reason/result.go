@@ -87,7 +87,9 @@ type TraceResult struct {
 	Counted     llm.Count  `json:"counted"` // what Tokens rests on: "usage", "entries" or "estimate"
 	Retries     int        `json:"retries"` // before the first token, by the generator
 	Matched     string     `json:"matched,omitempty"`
-	Error       string     `json:"error,omitempty"`
+
+	Thoughts []llm.Thought `json:"thoughts,omitempty"` // of a latent model: what each held
+	Error    string        `json:"error,omitempty"`
 
 	Text      string `json:"-"` // answer channel, up to the decision
 	Reasoning string `json:"-"` // reasoning channel, up to the decision
@@ -137,7 +139,7 @@ func (e *engine) trace(s *stream) TraceResult {
 	t := TraceResult{ID: rec.ID, StopReason: rec.Reason, Tokens: rec.Tokens, Phase: rec.Phase, RetryOf: retryOf(rec),
 		Seed: s.seed, Votes: rec.Votes, AfterStop: rec.AfterStop, UsageTokens: s.usage, Counted: s.counted(e.k),
 		Seconds: s.finished.Sub(s.started).Seconds(), FirstToken: s.end.FirstTokenSeconds, Queue: s.end.QueueSeconds,
-		Retries: s.end.Retries, Matched: s.end.Matched, Text: s.text(), Reasoning: s.reasoning()}
+		Retries: s.end.Retries, Matched: s.end.Matched, Thoughts: s.thoughts, Text: s.text(), Reasoning: s.reasoning()}
 	if !rec.Key.IsZero() {
 		t.Answer = &rec.Answer
 	}

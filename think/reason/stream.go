@@ -17,7 +17,8 @@ type stream struct {
 	started time.Time
 
 	said, thought           []byte // the two channels up to the decision
-	shownSaid, shownThought int    // of them, reported by progress
+	thoughts                []llm.Thought
+	shownSaid, shownThought int // of them, reported by progress
 	shownTokens             int
 	shown                   time.Time
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"math"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -29,6 +30,9 @@ type Subject struct {
 	K      int  // alternatives that each token has when asked for as many; 0: none
 	Seeded bool // equal requests give equal streams, bit for bit
 	Tokens int  // the limit to use; 0: 24
+	// Short says that a reply may be a single token, as that of a model which
+	// thinks in hidden states may: stop strings are then not tried one by one.
+	Short bool
 }
 
 func (s Subject) request() llm.Request {
@@ -50,11 +54,12 @@ func (s Subject) request() llm.Request {
 
 // Trace is a stream collected.
 type Trace struct {
-	Text   [2]string // by channel
-	Tokens []llm.Token
-	Usage  llm.Usage
-	End    llm.End
-	Events int
+	Text     [2]string // by channel
+	Thoughts []llm.Thought
+	Tokens   []llm.Token
+	Usage    llm.Usage
+	End      llm.End
+	Events   int
 }
 
 // Collect ranges over a stream to its end and checks what holds for every
@@ -91,6 +96,8 @@ func collect(t testing.TB, g llm.Generator, ctx context.Context, r llm.Request, 
 			out.Tokens = append(out.Tokens, llm.Token{
 				Logprob: e.Token.Logprob, Top: slices.Clone(e.Token.Top), TopText: slices.Clone(e.Token.TopText),
 			})
+		case llm.KindThought:
+			out.Thoughts = append(out.Thoughts, checkThought(t, g, e.Thought, out))
 		case llm.KindUsage:
 			out.Usage = e.Usage
 		case llm.KindEnd:
@@ -111,6 +118,29 @@ func collect(t testing.TB, g llm.Generator, ctx context.Context, r llm.Request, 
 		out.Text[i] = text[i].String()
 	}
 	return out
+}
+
+// checkThought holds a thought to the contract: of a latent model, in order, before
+// any token, with the likeliest readings first. It returns a copy.
+func checkThought(t testing.TB, g llm.Generator, h llm.Thought, before Trace) llm.Thought {
+	t.Helper()
+	if g.Info().Latent == nil {
+		t.Error("a generator that is not latent sent a thought")
+	}
+	if h.Number != len(before.Thoughts)+1 || len(before.Tokens) > 0 {
+		t.Errorf("thought %d came after %d thoughts and %d tokens", h.Number, len(before.Thoughts), len(before.Tokens))
+	}
+	last, sum := 1.0, 0.0
+	for _, r := range h.Holds {
+		if !(r.P >= 0 && r.P <= last) || r.Text == "" {
+			t.Errorf("thought %d holds %v: not probabilities of words in descending order", h.Number, h.Holds)
+		}
+		last, sum = r.P, sum+r.P
+	}
+	if len(h.Holds) == 0 || sum > 1+1e-4 { // float32 softmax
+		t.Errorf("thought %d holds %v, of a total probability of %v", h.Number, h.Holds, sum)
+	}
+	return llm.Thought{Number: h.Number, Holds: slices.Clone(h.Holds)}
 }
 
 func checkEnd(t testing.TB, r llm.Request, e llm.End) {
@@ -158,7 +188,7 @@ func Conform(t *testing.T, s Subject) {
 			r := s.request()
 			r.MaxTokens = n
 			tr := Collect(t, g, ctx, r)
-			if len(tr.Tokens) > n || tr.End.Counted != llm.CountEstimate && tr.End.Tokens > n {
+			if len(tr.Tokens)+len(tr.Thoughts) > n || tr.End.Counted != llm.CountEstimate && tr.End.Tokens > n {
 				t.Errorf("%d tokens were asked for, %d came (%d entries)", n, tr.End.Tokens, len(tr.Tokens))
 			}
 		}
@@ -212,6 +242,7 @@ func Conform(t *testing.T, s Subject) {
 			}
 		}
 	})
+	run("thoughts", func(t *testing.T, g llm.Generator) { s.thoughts(t, g) })
 	run("info", func(t *testing.T, g llm.Generator) {
 		Collect(t, g, ctx, s.request())
 		info := g.Info()
@@ -268,7 +299,7 @@ func (s Subject) stopStrings(t *testing.T, g llm.Generator) {
 	ctx := context.Background()
 	first := Collect(t, g, ctx, s.request())
 	text := first.Text[llm.Answer]
-	if runes := []rune(text); s.Seeded && len(runes) > 4 {
+	if runes := []rune(text); s.Seeded && !s.Short && len(runes) > 4 {
 		mid := len(runes) / 2
 		for _, stops := range [][]string{
 			{string(runes[mid])}, {string(runes[mid-1 : mid+2])}, {string(runes[1:]), "\x00never"}, {string(runes[mid : mid+2]), string(runes[mid+1])},
@@ -287,6 +318,27 @@ func (s Subject) stopStrings(t *testing.T, g llm.Generator) {
 	tr := Collect(t, g, ctx, r)
 	if strings.ContainsAny(tr.Text[0]+tr.Text[1], "eao ") {
 		t.Errorf("text %q has a stop string of %q in it", tr.Text, r.Stop)
+	}
+}
+
+// thoughts asks for some. A latent model has as many as were asked for, counts
+// them, and answers anew; every other one refuses.
+func (s Subject) thoughts(t *testing.T, g llm.Generator) {
+	ctx := context.Background()
+	for _, n := range []int{0, 1, 3} {
+		r := s.request()
+		r.Thoughts = &n
+		tr := Collect(t, g, ctx, r)
+		if l := g.Info().Latent; l == nil || l.Thoughts == 0 {
+			var e *llm.Error
+			if n > 0 && (!errors.As(tr.End.Err, &e) || e.Kind != llm.BadRequest) {
+				t.Errorf("a request for %d thoughts ends with %+v; want an error of kind %s", n, tr.End, llm.BadRequest)
+			}
+			continue
+		}
+		if len(tr.Thoughts) != 0 && len(tr.Thoughts) != n || tr.End.Tokens != len(tr.Thoughts)+len(tr.Tokens) || tr.Usage.Completion != tr.End.Tokens {
+			t.Errorf("a request for %d thoughts had %d and %d tokens, and counts %d (usage %d)", n, len(tr.Thoughts), len(tr.Tokens), tr.End.Tokens, tr.Usage.Completion)
+		}
 	}
 }
 
@@ -343,6 +395,9 @@ func (s Subject) cancel(t *testing.T, g llm.Generator) {
 // equalTraces compares what a seed determines, bit for bit.
 func equalTraces(t testing.TB, a, b Trace) {
 	t.Helper()
+	if !reflect.DeepEqual(a.Thoughts, b.Thoughts) {
+		t.Errorf("equal requests gave the thoughts %v and %v", a.Thoughts, b.Thoughts)
+	}
 	if a.Text != b.Text || a.End.Finish != b.End.Finish || a.End.Tokens != b.End.Tokens || len(a.Tokens) != len(b.Tokens) {
 		t.Errorf("equal requests gave %q, %v (%d tokens) and %q, %v (%d tokens)", a.Text, a.End.Finish, len(a.Tokens), b.Text, b.End.Finish, len(b.Tokens))
 		return

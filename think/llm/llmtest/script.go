@@ -29,7 +29,8 @@ type Token struct {
 
 // Script is what a model says to one request.
 type Script struct {
-	Tokens []Token
+	Thoughts []llm.Thought // for Scripted with Latent: had before the first token
+	Tokens   []Token
 	// Finish is why it ends after the last token: FinishEOS (also when
 	// empty) or FinishLength; for Scripted also FinishError with Err.
 	Finish llm.Finish

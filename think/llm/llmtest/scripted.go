@@ -23,6 +23,7 @@ type Scripted struct {
 	Parallel int           // traces at once, the rest queue; 0: no limit
 	Delay    time.Duration // before each token; passes on a testing/synctest clock
 	Basis    llm.Basis     // "": before temperature
+	Latent   *llm.Latent   // what it says of itself; scripts may then have thoughts
 
 	mu       sync.Mutex
 	requests []llm.Request
@@ -37,7 +38,7 @@ var _ llm.Generator = (*Scripted)(nil)
 
 // Info implements [llm.Generator].
 func (g *Scripted) Info() llm.Info {
-	info := llm.Info{Model: g.Model, Backend: "scripted", MaxParallel: g.Parallel, TopLogprobs: g.K, Basis: g.Basis}
+	info := llm.Info{Model: g.Model, Backend: "scripted", MaxParallel: g.Parallel, TopLogprobs: g.K, Basis: g.Basis, Latent: g.Latent}
 	if info.Model == "" {
 		info.Model = "scripted"
 	}
@@ -140,6 +141,9 @@ func (p *scriptedRun) play(ctx context.Context) {
 	case p.r.TopLogprobs > info.TopLogprobs:
 		p.fail(llm.TopLogprobsTooLarge, "too many alternatives")
 		return
+	case p.r.Thoughts != nil && *p.r.Thoughts > 0 && (info.Latent == nil || info.Latent.Thoughts == 0):
+		p.fail(llm.BadRequest, "the model has no thoughts")
+		return
 	}
 	if p.g.places != nil {
 		asked := time.Now()
@@ -163,8 +167,18 @@ func (p *scriptedRun) play(ctx context.Context) {
 	}()
 	s := p.g.Pick(*p.r)
 	began := time.Now()
+	for _, h := range p.thoughts(s) {
+		if p.sent == p.r.MaxTokens {
+			p.end.Finish = llm.FinishLength
+			return
+		}
+		p.sent++
+		if !p.send(llm.Event{Kind: llm.KindThought, Thought: h}) {
+			return
+		}
+	}
 	for i, t := range s.Tokens {
-		if i == p.r.MaxTokens {
+		if p.sent == p.r.MaxTokens {
 			p.end.Finish = llm.FinishLength
 			return
 		}
@@ -198,6 +212,14 @@ func (p *scriptedRun) play(ctx context.Context) {
 	default:
 		p.end.Finish = s.Finish
 	}
+}
+
+// thoughts are those of a script that a request asks for.
+func (p *scriptedRun) thoughts(s Script) []llm.Thought {
+	if n := p.r.Thoughts; n != nil {
+		return s.Thoughts[:min(*n, len(s.Thoughts))]
+	}
+	return s.Thoughts
 }
 
 // token delivers one token: its entry, then its text. It reports whether to go

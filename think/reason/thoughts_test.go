@@ -1,0 +1,131 @@
+package reason
+
+import (
+	"context"
+	"encoding/json"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"orrery/think/llm"
+	"orrery/think/llm/llmtest"
+	"orrery/think/vote"
+)
+
+// latent is a scripted latent model: two thoughts, then words.
+func latent(alike string, words ...string) *llmtest.Scripted {
+	s := llmtest.Say(3, words...)
+	for n, word := range []string{"wumpus", "gorpus"} {
+		s.Thoughts = append(s.Thoughts, llm.Thought{Number: n + 1, Holds: []llm.Reading{{Text: word, P: 0.5}, {Text: "lempus", P: 0.25}}})
+	}
+	return &llmtest.Scripted{Pick: func(llm.Request) llmtest.Script { return s }, K: 3,
+		Latent: &llm.Latent{Method: "coconut", Thoughts: 2, Trained: 3, Mark: "### ", Alike: alike}}
+}
+
+func lookup(t *testing.T, name string) Method {
+	t.Helper()
+	m, err := Lookup(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// Thoughts are told in order before any text, count as tokens whether or not
+// confidence is measured, and confidence is of the words alone.
+func TestThoughtsAreToldAndCounted(t *testing.T) {
+	for _, p := range []Params{{}, {K: 3, Window: 1}} {
+		var seen []llm.Thought
+		words := false
+		g := latent("", "Every", " step", " ###", " Alex is", " a gorpus.")
+		res, err := lookup(t, "coconut").Run(context.Background(), g, Ask("?"), p, func(e Event) {
+			switch e := e.(type) {
+			case Thought:
+				if words {
+					t.Error("a thought was told after text")
+				}
+				seen = append(seen, e.Thought)
+			case TraceProgress:
+				words = words || e.Text != ""
+			}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		tr := res.Traces[0]
+		if len(seen) != 2 || !reflect.DeepEqual(seen, tr.Thoughts) || tr.Tokens != 7 || res.Tokens.Used != 7 {
+			t.Errorf("k = %d: %v were told, the result has %v and %d tokens; want 2 thoughts and 7 tokens", p.K, seen, tr.Thoughts, tr.Tokens)
+		}
+		if *res.Answer != "Alex is a gorpus." || *tr.Answer != *res.Answer {
+			t.Errorf("the answer is %q, want what follows the mark", *res.Answer)
+		}
+		if p.K > 0 {
+			plain, err := lookup(t, "single").Run(context.Background(), &llmtest.Scripted{Pick: g.Pick, K: 3, Latent: g.Latent}, Ask("?"), Params{K: 3, Window: 1, Thoughts: new(int)}, nil)
+			if err != nil || *plain.Traces[0].Mean != *tr.Mean || plain.Traces[0].Tokens != 5 {
+				t.Errorf("with no thoughts: %v, mean %v, %d tokens; want the same mean %v and 5 tokens", err, *plain.Traces[0].Mean, plain.Traces[0].Tokens, *tr.Mean)
+			}
+		}
+		if r := g.Requests()[0]; r.Temperature != 0 {
+			t.Errorf("coconut asked at temperature %v", r.Temperature)
+		}
+		if b, _ := json.Marshal(res); !strings.Contains(string(b), `"thoughts":[{"number":1,"holds":[{"text":"wumpus","p":0.5}`) {
+			t.Errorf("the JSON has no thoughts: %s", b)
+		}
+	}
+}
+
+// The limit on tokens bounds thoughts too, and an answer that was cut is none.
+func TestLimitBoundsThoughts(t *testing.T) {
+	g := latent("", "###", " Alex", " is")
+	for limit, want := range map[int]int{1: 1, 2: 2, 4: 2} {
+		res, err := lookup(t, "single").Run(context.Background(), g, Ask("?"), Params{MaxTokens: limit}, nil)
+		if err != nil {
+			if limit > 2 {
+				t.Error(err)
+			}
+			continue
+		}
+		tr := res.Traces[0]
+		if tr.Tokens != limit || len(tr.Thoughts) != want || tr.StopReason != vote.Length || tr.Answer != nil {
+			t.Errorf("limit %d: %d tokens, %d thoughts, ended %s with %v", limit, tr.Tokens, len(tr.Thoughts), tr.StopReason, tr.Answer)
+		}
+	}
+}
+
+func TestMethodsThatDoNotSuit(t *testing.T) {
+	two := 2
+	text := llm.Info{Model: "plain"}
+	words := llm.Info{Model: "cot", Latent: &llm.Latent{Method: "cot"}}
+	thinks := llm.Info{Model: "nut", Latent: &llm.Latent{Method: "coconut", Thoughts: 4, Alike: "they write one token"}}
+	for _, c := range []struct {
+		method string
+		info   llm.Info
+		p      Params
+		want   string // in the error; "": none
+	}{
+		{"coconut", text, Params{}, "trained to think in hidden states"},
+		{"single", text, Params{Thoughts: &two}, "drop it"},
+		{"single", text, Params{}, ""},
+		{"deepconf-low", text, Params{}, ""},
+		{"coconut", words, Params{Thoughts: &two}, "method cot"},
+		{"coconut", words, Params{Thoughts: new(int)}, ""},
+		{"deepconf-low", words, Params{}, ""},
+		{"deepconf-low", thinks, Params{}, "they write one token"},
+		{"deepconf-offline", thinks, Params{}, "use coconut, or single or majority"},
+		{"majority", thinks, Params{Thoughts: &two}, ""},
+		{"coconut", thinks, Params{Thoughts: &two}, ""},
+	} {
+		err := lookup(t, c.method).Suits(c.info, c.p)
+		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s on %s: %v, want %q", c.method, c.info.Model, err, c.want)
+		}
+	}
+	if _, err := lookup(t, "deepconf-high").Run(context.Background(), latent("one token", "9"), Ask("?"), Params{}, nil); err == nil {
+		t.Error("DeepConf ran on a model whose traces it cannot tell apart")
+	}
+	one := slices.DeleteFunc(Names(), func(n string) bool { return !OneTrace(lookup(t, n)) })
+	if !slices.Equal(one, []string{"coconut", "single"}) {
+		t.Errorf("methods of one trace are %v", one)
+	}
+}
