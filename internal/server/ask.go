@@ -87,7 +87,7 @@ func (x *exchange) run(a *asked, t *tap, out replier) (*outcome, *apiError) {
 		return nil, errGone
 	case err != nil:
 		return nil, fromRun(err)
-	case a.method.Name() == plainMethod && len(res.Traces) == 1 && res.Traces[0].StopReason == "upstream_error":
+	case reason.OneTrace(a.method) && len(res.Traces) == 1 && res.Traces[0].StopReason == "upstream_error":
 		return nil, fromRun(t.failure()) // a text that breaks off is no answer, even if there is a box in it
 	case res.StoppedBy == "deadline" && cut:
 		x.end(Drained)
@@ -122,7 +122,7 @@ type outcome struct {
 func newOutcome(a *asked, t *tap, res *reason.Result, none *apiError) (*outcome, *apiError) {
 	o := &outcome{result: res, finish: "stop"}
 	from := res.Winner
-	if a.method.Name() == plainMethod && len(res.Traces) > 0 {
+	if reason.OneTrace(a.method) && len(res.Traces) > 0 {
 		from = &res.Traces[0].ID
 		o.reasoning = res.Traces[0].Reasoning
 	}
@@ -130,7 +130,7 @@ func newOutcome(a *asked, t *tap, res *reason.Result, none *apiError) (*outcome,
 	if from != nil {
 		o.text, ended = res.Traces[*from].Text, string(res.Traces[*from].StopReason)
 	}
-	if o.text == "" && res.Answer != nil && a.method.Name() != plainMethod {
+	if o.text == "" && res.Answer != nil && !reason.OneTrace(a.method) {
 		o.text = *res.Answer // it was found in the hidden reasoning
 	}
 	if o.text == "" && o.reasoning == "" && none != nil {

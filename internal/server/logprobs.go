@@ -42,7 +42,7 @@ func logprobs(b *body, rt route, m reason.Method) (wanted bool, top int, err *ap
 	if top < 0 || top > maxTopLogprobs {
 		return false, 0, invalid("top_logprobs", fmt.Sprintf("%d alternatives a token are asked for; 0 to %d are served", top, maxTopLogprobs))
 	}
-	if m.Name() != plainMethod {
+	if !reason.OneTrace(m) {
 		return false, 0, invalid("logprobs", fmt.Sprintf("log-probabilities are given for one trace, and method %s runs many; use method %s, or read each trace's confidence in the reply's orrery object",
 			m.Name(), plainMethod))
 	}

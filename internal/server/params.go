@@ -90,7 +90,7 @@ func (s *Server) params(a *asked, b *body, o options) (reason.Params, *apiError)
 		said[f.name] = f.raw
 	}
 	p := s.cfg.Defaults.Only(a.method)
-	p.Threshold, p.Temperature, p.Consensus = clone(p.Threshold), clone(p.Temperature), clone(p.Consensus) // decoding writes through pointers
+	p.Threshold, p.Temperature, p.Consensus, p.Thoughts = clone(p.Threshold), clone(p.Temperature), clone(p.Consensus), clone(p.Thoughts) // decoding writes through pointers
 	giveWay(&p, said)
 	text, err := json.Marshal(said)
 	if err == nil {
@@ -115,6 +115,9 @@ func (s *Server) params(a *asked, b *body, o options) (reason.Params, *apiError)
 	}
 	if err := a.method.Check(p); err != nil {
 		return p, invalid("", err.Error())
+	}
+	if err := a.method.Suits(s.cfg.Generator.Info(), p); err != nil {
+		return p, invalid("orrery.method", err.Error())
 	}
 	return p, nil
 }
@@ -214,7 +217,7 @@ func (s *Server) limit(m reason.Method, p *reason.Params, said map[string]json.R
 	if err := hold("max_tokens", &p.MaxTokens, reason.DefaultMaxTokens, s.cfg.MaxTokens); err != nil {
 		return err
 	}
-	if m.Name() == plainMethod {
+	if reason.OneTrace(m) {
 		return nil // one trace: its cap is the limit
 	}
 	return hold("token_budget", &p.TokenBudget, s.cfg.MaxTokens, s.cfg.MaxTokens)

@@ -37,6 +37,12 @@ func (n *narrator) line(ev reason.Event) string {
 			total += t
 		}
 		return fmt.Sprintf("%d tokens in %d traces\n", total, len(n.tokens))
+	case reason.Thought:
+		line := fmt.Sprintf("trace %d, thought %d:", ev.Trace, ev.Number)
+		for _, r := range ev.Holds {
+			line += fmt.Sprintf(" %s %.2f", oneLine(r.Text), r.P)
+		}
+		return line + "\n"
 	case reason.Calibrated:
 		return fmt.Sprintf("calibrated on %d traces: confidence below %.3f over %d tokens stops a trace\n", ev.N, ev.S, ev.Window)
 	case reason.TraceStopped:

@@ -185,7 +185,8 @@ func (s *Server) drain(hs *http.Server) error {
 	}
 }
 
-// models answers GET /v1/models: the plain name and one for each method.
+// models answers GET /v1/models: the plain name and one for each method that
+// suits the model.
 func (x *exchange) models() {
 	type list struct {
 		Object string  `json:"object"`
@@ -241,7 +242,9 @@ func (s *Server) modelNames() []string {
 	base := s.cfg.Generator.Info().Model
 	names := []string{base}
 	for _, method := range reason.Names() {
-		names = append(names, base+"@"+method)
+		if m, err := reason.Lookup(method); err == nil && m.Suits(s.cfg.Generator.Info(), reason.Params{}) == nil {
+			names = append(names, base+"@"+method)
+		}
 	}
 	return names
 }

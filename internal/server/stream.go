@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/http"
 	"time"
@@ -28,7 +29,7 @@ type stream struct {
 }
 
 func newStream(x *exchange, a *asked, t *tap) *stream {
-	s := &stream{x: x, a: a, tap: t, single: a.method.Name() == plainMethod, last: x.start}
+	s := &stream{x: x, a: a, tap: t, single: reason.OneTrace(a.method), last: x.start}
 	if a.progress {
 		s.narrator = &narrator{}
 	}
@@ -80,10 +81,25 @@ func (s *stream) delta(field, text string, logprobs any) {
 	s.buf = append(b, `,"finish_reason":null}]}`+"\n\n"...)
 }
 
+// thought makes an event of a hidden thought: an empty delta, which every client
+// passes over, and the thought in the orrery object.
+func (s *stream) thought(h reason.Thought) {
+	held, err := json.Marshal(h.Thought)
+	if err != nil {
+		panic(err) // numbers and a string
+	}
+	s.delta("content", "", nil)
+	s.buf = append(bytes.TrimSuffix(s.buf, []byte("}\n\n")), `,"orrery":{"thought":`...)
+	s.buf = append(append(s.buf, held...), "}}\n\n"...)
+}
+
 // event implements replier.
 func (s *stream) event(ev reason.Event) {
 	if s.x.broken {
 		return
+	}
+	if h, ok := ev.(reason.Thought); ok && s.single {
+		s.thought(h)
 	}
 	p, progress := ev.(reason.TraceProgress)
 	if progress && s.single {
