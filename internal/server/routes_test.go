@@ -69,7 +69,9 @@ func TestModels(t *testing.T) {
 	}
 	want := []string{"@org/m"}
 	for _, name := range reason.Names() {
-		want = append(want, "@org/m@"+name)
+		if name != "coconut" { // the model does not think in hidden states
+			want = append(want, "@org/m@"+name)
+		}
 	}
 	if !slices.Equal(ids, want) {
 		t.Errorf("models %v, want %v", ids, want)

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -241,10 +242,16 @@ func (s *Server) model(id string) model {
 func (s *Server) modelNames() []string {
 	base := s.cfg.Generator.Info().Model
 	names := []string{base}
-	for _, method := range reason.Names() {
-		if m, err := reason.Lookup(method); err == nil && m.Suits(s.cfg.Generator.Info(), reason.Params{}) == nil {
-			names = append(names, base+"@"+method)
-		}
+	for _, method := range s.methods() {
+		names = append(names, base+"@"+method)
 	}
 	return names
+}
+
+// methods are those that suit the model.
+func (s *Server) methods() []string {
+	return slices.DeleteFunc(reason.Names(), func(name string) bool {
+		m, err := reason.Lookup(name)
+		return err != nil || m.Suits(s.cfg.Generator.Info(), reason.Params{}) != nil
+	})
 }

@@ -146,7 +146,7 @@ func TestRefusals(t *testing.T) {
 		{"logprobs of a vote", `{"logprobs": true, ` + vote + `}`, 400, "logprobs", "method majority runs many"},
 		{"orrery is a text", `{"orrery": "deepconf", ` + user + `}`, 400, "orrery", "a JSON string where an object"},
 		{"unknown parameter", `{"orrery": {"buget": 3}, ` + user + `}`, 400, "orrery.buget", "known are budget, concurrency"},
-		{"unknown orrery.method", `{"orrery": {"method": "best"}, ` + user + `}`, 400, "orrery.method", "known are deepconf"},
+		{"unknown orrery.method", `{"orrery": {"method": "best"}, ` + user + `}`, 400, "orrery.method", "known are coconut"},
 		{"method is a number", `{"orrery": {"method": 3}, ` + user + `}`, 400, "orrery.method", "a string"},
 		{"progress is a number", `{"orrery": {"progress": 1}, ` + user + `}`, 400, "orrery.progress", "true or false"},
 		{"two methods", `{"orrery": {"method": "single"}, ` + vote + `}`, 400, "orrery.method", "contradict"},

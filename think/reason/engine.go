@@ -295,9 +295,12 @@ func extract(info llm.Info, text, reasoning string, cut bool) (ans string) {
 	case l != nil && cut:
 	case l != nil:
 		mark := strings.TrimSpace(l.Mark)
-		if at := strings.LastIndex(text, mark); at >= 0 {
-			ans = strings.TrimSpace(text[at+len(mark):])
+		if at := strings.LastIndex(text, mark); mark != "" && at >= 0 {
+			text = text[at+len(mark):]
+		} else if mark != "" {
+			text = ""
 		}
+		ans = strings.TrimSpace(text)
 	case cut:
 		ans, _ = answer.ExtractTruncated(text, reasoning)
 	default:
