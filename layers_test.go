@@ -55,7 +55,7 @@ var layers = map[string][]string{
 	"report": {},
 
 	"internal/upstream": {"think/llm"},
-	"internal/local":    {"think/llm", "learn/tensor", "learn/nn", "learn/token", "learn/sample", "learn/checkpoint"},
+	"internal/local":    {"think/llm", "learn/tensor", "learn/nn", "learn/latent", "task", "learn/token", "learn/sample", "learn/checkpoint"},
 	"internal/server":   {"think/llm", "think/reason"},
 	"internal/eval":     {"think/llm", "think/reason", "think/vote", "think/confidence", "think/answer", "task", "report"},
 	"internal/sweep":    {"learn/tensor", "learn/train", "learn/recipe", "learn/checkpoint", "look/group", "look/grok", "look/li2", "look/cogs", "report"},

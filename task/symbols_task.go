@@ -115,17 +115,41 @@ func ParseSymbols(text string) (Symbols, error) {
 		return s, fmt.Errorf("read a symbol question: root after [R]: %w", err)
 	}
 	s.Candidates, s.Root = [2]int(candidates), top[0]
-	d := s.Graph().Distances(s.Root)
-	first, second := d[candidates[0]] >= 0, d[candidates[1]] >= 0
+	return s, s.decide(s.Graph())
+}
+
+// decide sets Target; g is the question's graph, for its names.
+func (s *Symbols) decide(g *Graph) error {
+	d, c := g.Distances(s.Root), s.Candidates
+	first, second := d[c[0]] >= 0, d[c[1]] >= 0
 	if first == second {
-		return s, fmt.Errorf("read a symbol question: of the candidates %d and %d, %s can be reached from %d; exactly one must be",
-			candidates[0], candidates[1], map[bool]string{true: "both", false: "neither"}[first], s.Root)
+		return fmt.Errorf("read a symbol question: of the candidates %s and %s, %s can be reached from %s; exactly one must be",
+			g.IdxToSymbol[c[0]], g.IdxToSymbol[c[1]], map[bool]string{true: "both", false: "neither"}[first], g.IdxToSymbol[s.Root])
 	}
-	s.Target = candidates[0]
+	s.Target = c[0]
 	if second {
-		s.Target = candidates[1]
+		s.Target = c[1]
 	}
-	return s, nil
+	return nil
+}
+
+// ReadSymbols reads a question as ParseSymbols does, or in ProsQA's sentences, whose
+// names then get ids in the order in which they appear. names are those of
+// ids 0, 1, …: of all 31, or of as many as the sentences mention.
+func ReadSymbols(text string) (s Symbols, names []string, err error) {
+	if strings.Contains(text, "[Q]") {
+		s, err = ParseSymbols(text)
+		return s, s.Graph().IdxToSymbol, err
+	}
+	if _, _, err := readQuestion(text); err != nil {
+		return s, nil, fmt.Errorf("read a graph question: %w, and there is no \"[Q]\" of one in symbols", err)
+	}
+	g := graphOfText(text, "")
+	if g.Nodes() > SymbolNodes {
+		return s, nil, fmt.Errorf("read a graph question: its sentences have %d names, but there are only %d ids", g.Nodes(), SymbolNodes)
+	}
+	s = Symbols{Edges: g.Edges, Candidates: [2]int{g.Target, g.NegTarget}, Root: g.Root}
+	return s, g.IdxToSymbol, s.decide(g)
 }
 
 func symbolIDs(text string, n int) ([]int, error) {

@@ -14,7 +14,7 @@ import (
 
 	"orrery/learn/nn"
 	"orrery/learn/sample"
-	"orrery/learn/token"
+	"orrery/think/llm"
 )
 
 // engine decodes all running traces together, one token each per step. Its
@@ -24,7 +24,6 @@ import (
 // nobody. A context is a few hundred tokens, which is what that costs.
 type engine struct {
 	dec   *nn.Decoder
-	vocab *token.Vocab
 	limit int // positions that the model was trained for
 	slots int // traces at once; the rest queue in order of arrival
 
@@ -37,9 +36,9 @@ type engine struct {
 
 // job is one trace.
 type job struct {
-	ctx     context.Context
-	prompt  []int
-	max     int // tokens to generate, at least 1; they fit into the model
+	ctx context.Context
+	script
+	max     int // tokens to generate, thoughts included, at least 1; they fit into the model
 	top     int
 	sampler *sample.Sampler
 
@@ -54,13 +53,15 @@ type job struct {
 	made   int
 }
 
-// item is one generated token, or the end of the trace.
+// item is one generated token, a thought, or the end of the trace.
 type item struct {
-	token sample.Candidate
-	top   []sample.Candidate
-	err   error
-	last  bool // the token is end-of-text, or the limit is reached
-	eos   bool
+	thought *llm.Thought // nil: a token
+	token   sample.Candidate
+	top     []sample.Candidate
+	err     error
+	last    bool // the text ends with the token, or the limit is reached
+	eos     bool // the text ends with the token
+	unsaid  bool // the token is no part of the text
 }
 
 // submit queues a job and makes sure that the loop runs.
@@ -126,18 +127,33 @@ func (e *engine) sampleAll(active []*job) []*job {
 		if j.ctx.Err() != nil {
 			continue
 		}
-		if j.seq == nil {
-			var err error
-			if j.seq, j.logits, err = e.prompts.start(e.dec, j.prompt); err != nil {
-				j.fail(err)
-				continue
-			}
+		if j.seq == nil && !e.open(j) {
+			continue
 		}
 		if e.draw(j) {
 			ready = append(ready, j)
 		}
 	}
 	return ready
+}
+
+// open brings a job to its first written token and reports whether it gets one.
+func (e *engine) open(j *job) bool {
+	seq, logits, had, err := e.prompts.start(e.dec, j.opening)
+	if err != nil {
+		j.fail(err)
+		return false
+	}
+	j.seq, j.logits = seq, logits
+	for i := range had {
+		j.made++
+		j.out <- item{thought: &had[i], last: j.made == j.max}
+	}
+	if j.made == j.max {
+		j.end()
+		return false
+	}
+	return true
 }
 
 // draw samples from the job's logits and reports whether the trace goes on.
@@ -147,7 +163,8 @@ func (e *engine) draw(j *job) bool {
 		j.fail(err)
 		return false
 	}
-	it := item{token: c, eos: c.Token == e.vocab.EOS()}
+	it := item{token: c}
+	it.eos, it.unsaid = j.ends(c.Token)
 	if j.top > 0 {
 		it.top = sample.Top(nil, j.logits, j.top)
 	}

@@ -5,9 +5,11 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"iter"
 	"math"
+	"strings"
 	"sync"
 	"time"
 
@@ -22,22 +24,52 @@ type Options struct {
 	Name        string // what the model is called; empty: "builtin"
 	MaxParallel int    // traces decoded together; 0: 64
 	Prompts     int    // prompts whose caches are kept; 0: 8
+
+	// Feed may replace hidden thoughts by other vectors, for controls; nil: they
+	// are fed back as they are.
+	Feed Feed
 }
+
+// Feed gives what is fed in the place of thought n, counted from 0, of a prompt:
+// h (d) itself, or another vector. It depends on its arguments alone.
+type Feed func(prompt []int, n int, h []float32) []float32
 
 // Generator serves one model. It is safe for concurrent use and needs no
 // closing: it owns no goroutine while nothing is asked of it.
 type Generator struct {
-	e     *engine
-	info  llm.Info
-	texts []string // of each token
-	sum   func() string
+	e        *engine
+	info     llm.Info
+	language language
+	sum      func() string
 }
 
 // New makes a Generator over a model and its vocabulary.
 func New(m *nn.Model, v *token.Vocab, o Options) (*Generator, error) {
-	if m.Config.VocabSize != v.Size() {
-		return nil, fmt.Errorf("local model %s: the model has %d tokens, its vocabulary %d: they are not of one checkpoint", o.Name, m.Config.VocabSize, v.Size())
+	if err := sameSize(m, v.Size(), o.Name); err != nil {
+		return nil, err
 	}
+	return newGenerator(m, func() []string { return vocabulary(v) }, newPlain(v, m.Config.MaxPositions), nil, o), nil
+}
+
+func sameSize(m *nn.Model, size int, name string) error {
+	if m.Config.VocabSize != size {
+		return fmt.Errorf("local model %s: the model has %d tokens, its vocabulary %d: they are not of one checkpoint", name, m.Config.VocabSize, size)
+	}
+	return nil
+}
+
+// vocabulary is what a model's fingerprint knows of a vocabulary.
+func vocabulary(v *token.Vocab) []string {
+	out := make([]string, v.Size())
+	for id := range out {
+		out[id] = string(v.Bytes(id))
+	}
+	return out
+}
+
+// newGenerator makes a Generator that speaks a language; tokens, of the
+// vocabulary, are part of its fingerprint.
+func newGenerator(m *nn.Model, tokens func() []string, l language, about *llm.Latent, o Options) *Generator {
 	if o.Name == "" {
 		o.Name = "builtin"
 	}
@@ -47,19 +79,15 @@ func New(m *nn.Model, v *token.Vocab, o Options) (*Generator, error) {
 	if o.Prompts == 0 {
 		o.Prompts = 8
 	}
-	texts := make([]string, v.Size())
-	for id := range texts {
-		texts[id] = string(v.Bytes(id))
-	}
 	return &Generator{
-		texts: texts,
-		sum:   sync.OnceValue(func() string { return digest(m, v) }),
+		language: l,
+		sum:      sync.OnceValue(func() string { return digest(m, tokens()) }),
 		e: &engine{
-			dec: nn.NewDecoder(m), vocab: v, limit: m.Config.MaxPositions, slots: o.MaxParallel,
-			prompts: promptCache{keep: o.Prompts},
+			dec: nn.NewDecoder(m), limit: m.Config.MaxPositions, slots: o.MaxParallel,
+			prompts: promptCache{keep: o.Prompts, feed: o.Feed},
 		},
-		info: llm.Info{Model: o.Name, Backend: "builtin", MaxParallel: o.MaxParallel, TopLogprobs: v.Size(), Basis: llm.BasisBefore},
-	}, nil
+		info: llm.Info{Model: o.Name, Backend: "builtin", MaxParallel: o.MaxParallel, TopLogprobs: m.Config.VocabSize, Basis: llm.BasisBefore, Latent: about},
+	}
 }
 
 // Info implements llm.Generator.
@@ -69,11 +97,11 @@ func (g *Generator) Info() llm.Info { return g.info }
 // equal shapes, weights and vocabularies. The first call reads all weights.
 func (g *Generator) Fingerprint() string { return g.sum() }
 
-func digest(m *nn.Model, v *token.Vocab) string {
+func digest(m *nn.Model, tokens []string) string {
 	h := sha256.New()
 	fmt.Fprintf(h, "%+v\n", m.Config)
-	for id := range v.Size() {
-		fmt.Fprintf(h, "%q ", v.Bytes(id))
+	for _, text := range tokens {
+		fmt.Fprintf(h, "%q ", text)
 	}
 	var buf []byte
 	for _, p := range m.Params() {
@@ -103,13 +131,16 @@ func (g *Generator) Generate(ctx context.Context, r llm.Request) iter.Seq[llm.Ev
 	return func(yield func(llm.Event) bool) {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
-		s := &stream{ctx: ctx, yield: yield, names: g.texts, stops: llm.NewStops(r.Stop...), end: llm.End{Counted: llm.CountEntries}}
+		s := &stream{ctx: ctx, yield: yield, stops: llm.NewStops(r.Stop...), end: llm.End{Counted: llm.CountEntries}}
 		j, err := g.job(ctx, r)
 		if err != nil {
 			s.fail(err)
 			return
 		}
-		s.prompt = len(j.prompt)
+		s.names, s.spaced, s.prompt = j.names, j.spaced, len(j.prompt)+len(j.after)
+		if l := g.info.Latent; l != nil && r.Thoughts != nil && *r.Thoughts > l.Trained {
+			s.end.Warnings = append(s.end.Warnings, llm.WarnThoughtsUntrained)
+		}
 		queued := time.Now()
 		g.e.submit(j)
 		select {
@@ -178,34 +209,40 @@ func (g *Generator) job(ctx context.Context, r llm.Request) (*job, error) {
 	if r.MaxTokens <= 0 {
 		return nil, bad("max_tokens", "ask for at least 1", "max_tokens is %d", r.MaxTokens)
 	}
-	// A token is at least one byte, so that an enormous text is refused before
-	// it is cut into tokens: the longest token bounds how much can fit.
-	prompt := []int{g.e.vocab.BOS()}
-	if len(text) <= g.e.limit*longestToken {
-		prompt = append(prompt, g.e.vocab.Encode(text)...)
+	if r.Thoughts != nil && *r.Thoughts < 0 {
+		return nil, bad("thoughts", "ask for 0 or more", "the number of thoughts is %d", *r.Thoughts)
 	}
-	if len(prompt) == 1 && text != "" || len(prompt) >= g.e.limit {
+	sc, err := g.language.script(text, r.Thoughts)
+	if e, ok := errors.AsType[unreadable](err); ok {
+		return nil, bad(map[bool]string{true: "thoughts", false: "messages"}[e == noThoughts], e.remedy, "%s", e.words)
+	}
+	room := g.e.limit - len(sc.prompt) - len(sc.after) - sc.thoughts
+	if e, long := errors.AsType[tooLong](err); long || room < 1 {
 		return nil, &llm.Error{Kind: llm.ContextOverflow, Backend: "builtin", Label: r.Label, Param: "messages",
-			Words:  fmt.Sprintf("the question takes at least %d tokens and the model reads %d", max(len(prompt), len(text)/longestToken), g.e.limit),
-			Remedy: "shorten it"}
+			Words:  fmt.Sprintf("the question takes at least %d tokens and the model reads %d", max(e.tokens, g.e.limit-room), g.e.limit),
+			Remedy: "shorten it, or ask for fewer thoughts if there are any"}
 	}
-	most := min(r.MaxTokens, g.e.limit-len(prompt))
+	if sc.most > 0 {
+		room = min(room, sc.most)
+	}
+	most := min(r.MaxTokens, room+sc.thoughts)
+	if sc.thoughts >= most { // they are tokens too: there is no place for a word
+		sc.thoughts, sc.after = most, nil
+	}
 	return &job{
-		ctx: ctx, prompt: prompt, max: most, top: r.TopLogprobs,
+		ctx: ctx, script: sc, max: most, top: r.TopLogprobs,
 		sampler:  sample.New(set, r.Seed),
 		admitted: make(chan struct{}), out: make(chan item, most+1), // one more for an error
 	}, nil
 }
-
-// longestToken bounds the bytes of one token, in order to refuse absurd
-// prompts early.
-const longestToken = 64
 
 // stream turns items into events in the normal form.
 type stream struct {
 	ctx    context.Context
 	yield  func(llm.Event) bool
 	names  []string // of each token
+	spaced bool     // see script
+	inside bool     // of a line: text has come since its beginning
 	stops  *llm.Stops
 	prompt int // tokens; 0: the request was refused
 	end    llm.End
@@ -216,6 +253,15 @@ type stream struct {
 // item delivers one token; false: the stream has ended or nobody listens.
 func (s *stream) item(it item) bool {
 	s.end.Tokens++
+	if it.thought != nil {
+		if !s.yield(llm.Event{Kind: llm.KindThought, Thought: *it.thought}) {
+			return false
+		}
+		if it.last {
+			s.finish(llm.FinishLength)
+		}
+		return !it.last
+	}
 	s.top, s.texts = s.top[:0], s.texts[:0]
 	for _, c := range it.top {
 		s.top = append(s.top, float64(c.Logprob))
@@ -225,8 +271,13 @@ func (s *stream) item(it item) bool {
 	if !s.yield(ev) {
 		return false
 	}
-	if !it.eos {
-		text, matched := s.stops.Push([]byte(s.names[it.token.Token]))
+	if !it.unsaid {
+		name := s.names[it.token.Token]
+		if s.spaced && !s.inside {
+			name = strings.TrimPrefix(name, " ")
+		}
+		s.inside = !strings.HasSuffix(name, "\n")
+		text, matched := s.stops.Push([]byte(name))
 		if !s.text(text) {
 			return false
 		}

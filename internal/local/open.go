@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"orrery/learn/latent"
 	"orrery/learn/nn"
 	"orrery/learn/token"
 )
@@ -65,8 +66,30 @@ func BuiltinFiles() fs.FS {
 	return files
 }
 
+// superposition holds the shipped latent model, made by the recipe of the same
+// name; its README.md is the model card.
+//
+//go:embed superposition
+var superposition embed.FS
+
+// Latent returns the latent model that is part of the program: graph questions,
+// in symbols or in ProsQA's sentences.
+func Latent(o Options) (*Generator, error) {
+	files, err := fs.Sub(superposition, "superposition")
+	if err != nil {
+		panic(err) // the folder is embedded
+	}
+	if _, err := fs.Stat(files, latent.SymbolsFile); err != nil {
+		return nil, errors.New("open the shipped latent model: this build of the program has none: give a folder with --model, such as one made by 'orrery train superposition'")
+	}
+	if o.Name == "" {
+		o.Name = "superposition"
+	}
+	return open("superposition", files, o)
+}
+
 func open(name string, files fs.FS, o Options) (*Generator, error) {
-	m, v, err := Load(files)
+	g, err := openAny(files, o)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = fmt.Errorf("%w: a model folder holds config.json, model.safetensors and tokenizer.json; is the training finished?", err)
 	}
@@ -75,6 +98,30 @@ func open(name string, files fs.FS, o Options) (*Generator, error) {
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open model %s: %w", name, err)
+	}
+	return g, nil
+}
+
+// openAny finds out what kind of model a folder holds: latent.json and
+// symbols.json say that it is a latent one.
+func openAny(files fs.FS, o Options) (*Generator, error) {
+	info, err := latent.Read(files)
+	if !errors.Is(err, fs.ErrNotExist) {
+		if err != nil {
+			return nil, err
+		}
+		return openLatent(files, info, o)
+	}
+	reach, err := latent.ReadSymbols(files)
+	if !errors.Is(err, fs.ErrNotExist) {
+		if err != nil {
+			return nil, err
+		}
+		return openSymbols(files, reach, o)
+	}
+	m, v, err := Load(files)
+	if err != nil {
+		return nil, err
 	}
 	return New(m, v, o)
 }

@@ -1,43 +1,122 @@
 package local
 
 import (
+	"fmt"
+	"math"
 	"slices"
 
 	"orrery/learn/nn"
+	"orrery/learn/sample"
+	"orrery/think/llm"
 )
 
-// promptCache keeps the caches of the last few prompts, so that the traces of
-// one question pay for its prompt once. It belongs to the engine's loop.
-type promptCache struct {
-	keep    int // entries; 0 keeps none
-	entries []prompt
+// opening is everything up to the first written token: what a model reads, and
+// the hidden thoughts that it has then.
+type opening struct {
+	prompt   []int
+	thoughts int
+	after    []int // read behind the thoughts; empty where there are none: it stands in the prompt
+	lens     func(logits []float32) ([]llm.Reading, error)
 }
 
-type prompt struct {
-	tokens []int
+// promptCache keeps the caches of the last few openings, so that the traces of
+// one question pay for its prompt and its thoughts once. It belongs to the
+// engine's loop.
+type promptCache struct {
+	keep    int  // entries; 0 keeps none
+	feed    Feed // nil: thoughts as they are
+	entries []opened
+}
+
+// opened is an opening that the model has gone through.
+type opened struct {
+	opening
 	seq    *nn.Seq
 	logits []float32 // (V) after the last token
+	had    []llm.Thought
 }
 
-// start returns a sequence that continues the prompt, with the logits of its
-// first token; the caller owns both.
-func (c *promptCache) start(dec *nn.Decoder, tokens []int) (*nn.Seq, []float32, error) {
-	i := slices.IndexFunc(c.entries, func(p prompt) bool { return slices.Equal(p.tokens, tokens) })
+// start returns a sequence that continues the opening, with the logits of its
+// first token, both of which the caller owns, and what its thoughts held.
+func (c *promptCache) start(dec *nn.Decoder, o opening) (*nn.Seq, []float32, []llm.Thought, error) {
+	i := slices.IndexFunc(c.entries, func(e opened) bool {
+		return e.thoughts == o.thoughts && slices.Equal(e.prompt, o.prompt) && slices.Equal(e.after, o.after)
+	})
 	if i < 0 {
-		seq, logits, err := dec.Prefill(tokens)
+		e, err := c.open(dec, o)
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
-		c.entries = append(c.entries, prompt{tokens, seq, slices.Clone(logits)})
+		c.entries = append(c.entries, e)
 	} else { // the most recently used stands last
-		p := c.entries[i]
-		c.entries = append(slices.Delete(c.entries, i, i+1), p)
+		e := c.entries[i]
+		c.entries = append(slices.Delete(c.entries, i, i+1), e)
 	}
-	p := c.entries[len(c.entries)-1]
-	fork := dec.Fork(p.seq)
+	e := c.entries[len(c.entries)-1]
+	fork := dec.Fork(e.seq)
 	for len(c.entries) > c.keep {
 		dec.Drop(c.entries[0].seq)
 		c.entries = slices.Delete(c.entries, 0, 1)
 	}
-	return fork, slices.Clone(p.logits), nil
+	// Names of readings may differ between questions of one opening.
+	return fork, slices.Clone(e.logits), slices.Clone(e.had), nil
+}
+
+// open reads the prompt, feeds the thoughts and reads what is behind them. The
+// logits from which a thought is read off are those of the state that is fed.
+func (c *promptCache) open(dec *nn.Decoder, o opening) (e opened, err error) {
+	e = opened{opening: o}
+	seq, logits, err := dec.Prefill(o.prompt)
+	if err != nil {
+		return e, err
+	}
+	defer func() {
+		if err != nil {
+			dec.Drop(seq)
+		}
+	}()
+	one := []*nn.Seq{seq}
+	for n := range o.thoughts {
+		holds, err := o.lens(logits)
+		if err != nil {
+			return e, fmt.Errorf("thought %d: %w", n+1, err)
+		}
+		e.had = append(e.had, llm.Thought{Number: n + 1, Holds: holds})
+		h := slices.Clone(seq.Hidden())
+		if c.feed != nil {
+			h = c.feed(o.prompt, n, h)
+		}
+		rows, err := dec.StepEmbeds(one, [][]float32{h})
+		if err != nil {
+			return e, fmt.Errorf("thought %d: %w", n+1, err)
+		}
+		logits = rows[0]
+	}
+	if len(o.after) > 0 {
+		rows, err := dec.Extend(one, [][]int{o.after})
+		if err != nil {
+			return e, err
+		}
+		logits = rows[0]
+	}
+	e.seq, e.logits = seq, slices.Clone(logits)
+	return e, nil
+}
+
+// readings are the most that are told of a thought: a breadth-first frontier of
+// the published graphs has 3 to 5 nodes.
+const readings = 8
+
+// lens reads the likeliest words out of logits, leaving out those without a name.
+func lens(logits []float32, name func(id int) string) (out []llm.Reading, err error) {
+	for _, c := range sample.Top(nil, logits, len(logits)) {
+		p := math.Exp(float64(c.Logprob))
+		if math.IsNaN(p) {
+			return nil, sample.ErrNotFinite
+		}
+		if text := name(c.Token); text != "" && len(out) < readings {
+			out = append(out, llm.Reading{Text: text, P: min(p, 1)})
+		}
+	}
+	return out, nil
 }
