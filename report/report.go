@@ -12,6 +12,7 @@
 //	Plot                      lines, points, bands; with Marks (reference lines) and Regions (stages)
 //	Histogram, BarChart       counts per bin; values per category
 //	HeatMap, Stripes          matrices and profiles as colours, with lines over them
+//	Graph                     nodes and edges in layers, as strong as their values
 //
 // The zero value of each is a valid block. What is missing (NaN) leaves a gap or
 // is hatched, never drawn as zero, and no number can break a drawing. Equal pages

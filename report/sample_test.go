@@ -99,6 +99,8 @@ func sample() Page {
 		})},
 		Stripes{Title: "Changed weights by row and by column", Colour: Axis{Label: "changed", Percent: true}, Stripes: []Stripe{
 			{Name: "q_proj rows", Values: scaled(a, 1), Borders: []int{50, 100, 150}}, {Name: "q_proj columns", Values: b[:70]}, {Name: "nothing measured", Values: []float64{nan, nan}}}},
+		Heading("Graphs"),
+		sampleGraph(),
 		Heading("Tables"),
 		Table{Caption: "A curve in a cell", Head: []string{"layer", "over steps", "last"}, Rows: [][]string{{"q_proj", "", "0.31"}, {"k_proj", "", "–"}}, Sparks: map[int][][]float64{1: {a[:40], {1, nan, 3, 2}}}},
 		Table{Caption: "All tensors", Head: []string{"tensor", "n", "NSS", "kind"}, Rows: rows, Page: 10},

@@ -147,6 +147,9 @@ func (m *constructedMind) Feed(content []float64) error {
 			buf = &p.buf2
 		}
 		for j, a := range w {
+			if a == 0 { // most are: their exponential underflows
+				continue
+			}
 			for v := range buf {
 				buf[v] += a * m.places[j].content[v]
 			}
@@ -195,6 +198,9 @@ func (m *constructedMind) matchLogits(i int) []float64 {
 func (m *constructedMind) after(i int) (x [nodes]float64) {
 	copy(x[:], m.places[i].content[:nodes])
 	for j, a := range softmax(m.matchLogits(i)) {
+		if a == 0 {
+			continue
+		}
 		for v := range x {
 			x[v] += a * m.places[j].buf2[v]
 		}

@@ -19,24 +19,29 @@ type Intervention struct {
 
 // standIn makes what is fed in the place of thought i ≥ 1 of an item.
 type standIn struct {
-	name, about string
-	make        func(r *runner, item, i int) []float64
+	name, about, theory string
+	make                func(r *runner, item, i int) []float64
 }
 
 var standIns = []standIn{
-	{"own", "the model's own thoughts, which nothing is done to", func(r *runner, item, i int) []float64 {
+	{"own", "the model's own thoughts, which nothing is done to", "right", func(r *runner, item, i int) []float64 {
 		return r.thoughts[item][i-1]
 	}},
-	{"exact", "the uniform superposition of the nodes within i edges, in the model's own embeddings and at the length of its own thought", func(r *runner, item, i int) []float64 {
+	{"exact", "the uniform superposition of the nodes within i edges, in the model's own embeddings and at the length of its own thought", "right", func(r *runner, item, i int) []float64 {
 		return superpose(r.s, r.items[item].within[i], norm(r.thoughts[item][i-1]))
 	}},
-	{"swapped", "the thoughts that the model had about the next item", func(r *runner, item, i int) []float64 {
+	{"swapped", "the thoughts that the model had about the next item", "chance", func(r *runner, item, i int) []float64 {
 		return r.thoughts[(item+1)%len(r.items)][i-1]
 	}},
-	{"mean", "the mean over all items of thought i", func(r *runner, item, i int) []float64 {
-		return r.means[i-1]
+	{"mean", "the mean of thought i over all other items", "chance", func(r *runner, item, i int) []float64 {
+		// Without its own: a share of 1/n of it decides between candidates that are else equal.
+		others := make([]float64, r.s.Width())
+		for k, own := range r.thoughts[item][i-1] {
+			others[k] = (r.sums[i-1][k] - own) / float64(max(1, len(r.items)-1))
+		}
+		return others
 	}},
-	{"noise", "normal noise at the length of the own thought", func(r *runner, item, i int) []float64 {
+	{"noise", "normal noise at the length of the own thought", "chance", func(r *runner, item, i int) []float64 {
 		rng := rand.New(rand.NewPCG(r.o.Seed, uint64(item)<<8|uint64(i)))
 		v := make([]float64, r.s.Width())
 		for k := range v {
@@ -44,17 +49,17 @@ var standIns = []standIn{
 		}
 		return scaleTo(v, norm(r.thoughts[item][i-1]))
 	}},
-	{"zero", "zeros", func(r *runner, _, _ int) []float64 { return make([]float64, r.s.Width()) }},
+	{"zero", "zeros", "chance", func(r *runner, _, _ int) []float64 { return make([]float64, r.s.Width()) }},
 }
 
 // interventions feeds every item each kind of stand-in.
 func (r *runner) interventions(ctx context.Context) error {
-	r.means = make([][]float64, mostThoughts)
-	for i := range r.means {
-		r.means[i] = make([]float64, r.s.Width())
+	r.sums = make([][]float64, mostThoughts)
+	for i := range r.sums {
+		r.sums[i] = make([]float64, r.s.Width())
 		for _, own := range r.thoughts {
 			for k, x := range own[i] {
-				r.means[i][k] += x / float64(len(r.thoughts))
+				r.sums[i][k] += x
 			}
 		}
 	}

@@ -121,7 +121,7 @@ type runner struct {
 	o        Options
 	study    *Study
 	thoughts [][][]float64 // own thoughts of each item, mostThoughts of them
-	means    [][]float64   // of thought i over the items
+	sums     [][]float64   // of thought i over the items
 	done     int
 }
 
@@ -161,7 +161,7 @@ func (r *runner) item(at int) error {
 	if err != nil {
 		return err
 	}
-	ex := r.example(it, steps)
+	ex := r.example(it, steps, look.Heads[1])
 	for i := range steps {
 		r.attend(it, look, i, ex)
 		r.inner(it, thoughts[i], i+1, ex)

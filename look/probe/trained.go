@@ -31,7 +31,7 @@ func Open(dir string) (*Trained, error) {
 	if err != nil {
 		return nil, err
 	}
-	t, err := NewTrained(dir, m)
+	t, err := NewTrained("trained", m)
 	if err != nil {
 		return nil, fmt.Errorf("probe %s: %w", dir, err)
 	}

@@ -1,0 +1,164 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"orrery/look/probe"
+	"orrery/task"
+)
+
+func init() { register(probeCommand) }
+
+// constructedName stands for the model that needs no training.
+const constructedName = "constructed"
+
+// defaultItems is how many graphs are generated: a mean over their nodes of the
+// frontier then has a standard error of about 4 % of their spread.
+const defaultItems = 200
+
+type probeFlags struct {
+	file, level, ids, out string
+	items                 int
+	seed                  uint64
+}
+
+func probeCommand(a *app) *cobra.Command {
+	var f probeFlags
+	c := &cobra.Command{
+		Use:   "probe MODEL|constructed",
+		Short: "What continuous thoughts hold: a latent search of a graph, looked into",
+		Long: `Probe looks into a two-layer model that answers questions about graphs in
+symbols by continuous thoughts (arXiv 2505.12514): attention on each edge, inner
+products of thoughts with nodes, accuracy by number of thoughts, and what becomes
+of it when other vectors take the thoughts' place. Beside it stands the
+constructed model, whose thoughts are known exactly; 'constructed' alone needs no model.
+
+MODEL is the folder of a trained model. Graphs are generated, or read from a
+published file (ProsQA's format with graphs).`,
+		Example: `  orrery probe constructed --out report.html
+  orrery probe runs/superposition/final --file prosqa_test_graph_4_coconut.json --out report.html`,
+		Args: exactArgs(1, "the folder of a model, or constructed"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := noZero(cmd.Flags(), "items"); err != nil {
+				return err
+			}
+			if f.items < 0 {
+				return usagef("--items %d: give at least 1", f.items)
+			}
+			if f.file != "" && cmd.Flags().Changed("level") {
+				return usagef("--file and --level contradict each other: a file's graphs are as hard as they are; drop one")
+			}
+			return a.probe(cmd, args[0], &f)
+		},
+	}
+	s := c.Flags()
+	s.StringVar(&f.file, "file", "", "read the graphs of a published file instead of generating them")
+	s.IntVar(&f.items, "items", 0, "graphs (default 200, or the whole file)")
+	s.StringVar(&f.level, "level", "standard", "generated graphs: easy (2–3 hops), standard (3–4) or hard (5–6)")
+	s.StringVar(&f.ids, "ids", "", "ids of nodes: own, or random (default: a file's own, else random)")
+	s.Uint64Var(&f.seed, "seed", 0, "of graphs, ids and noise")
+	s.StringVar(&f.out, "out", "", "write the report as one self-contained HTML file")
+	return c
+}
+
+// graphs generates or reads the items.
+func (f *probeFlags) graphs() (items []probe.Item, source string, err error) {
+	var level task.Level
+	if err := parseLevel(f.level, &level); err != nil {
+		return nil, "", err
+	}
+	switch {
+	case f.ids != "" && f.ids != "own" && f.ids != "random":
+		return nil, "", usagef("--ids %q: known are own, random", f.ids)
+	case f.file == "" && f.ids == "own":
+		return nil, "", usagef("--ids own is about a file's ids, and generated graphs have none: give --file, or drop it")
+	case f.file == "":
+		if f.items == 0 {
+			f.items = defaultItems
+		}
+		items, err = probe.Generate(f.seed, f.items, level)
+		return items, fmt.Sprintf("generated (%s, seed %d), random ids", f.level, f.seed), err
+	}
+	file, err := os.Open(f.file)
+	if err != nil {
+		return nil, "", fmt.Errorf("read graphs: %w: give a ProsQA file with graphs", err)
+	}
+	defer file.Close()
+	problems, err := task.SymbolTask{}.ReadFile(file)
+	if err != nil {
+		return nil, "", fmt.Errorf("read graphs from %s: %w", f.file, err)
+	}
+	if len(problems) == 0 {
+		return nil, "", fmt.Errorf("read graphs from %s: it holds none: give another file", f.file)
+	}
+	if f.items > 0 && f.items < len(problems) {
+		problems = problems[:f.items]
+	}
+	if items, err = probe.Convert(f.seed, problems, f.ids == "random"); err != nil {
+		return nil, "", fmt.Errorf("read graphs from %s: %w", f.file, err)
+	}
+	ids := "the file's ids"
+	if f.ids == "random" {
+		ids = fmt.Sprintf("random ids (seed %d)", f.seed)
+	}
+	return items, "from a published file, " + ids, nil
+}
+
+func (a *app) probe(cmd *cobra.Command, model string, f *probeFlags) error {
+	if err := writable(f.out, ""); err != nil {
+		return err
+	}
+	subjects := []probe.Subject{probe.Constructed{}}
+	items, source, err := f.graphs()
+	if err != nil {
+		return err
+	}
+	if model != constructedName {
+		s, err := probe.Open(model)
+		if err != nil {
+			return err
+		}
+		subjects = append(subjects, s)
+	}
+	var studies []*probe.Study
+	for _, s := range subjects {
+		bar := a.progress("probe "+shorten(s.Name(), 30), 2*len(items))
+		study, err := probe.Run(cmd.Context(), s, items, probe.Options{Seed: f.seed, Progress: func(done, total int) {
+			round := "thinking"
+			if done > total/2 {
+				round = "with other thoughts"
+			}
+			bar.at(done, round)
+		}})
+		bar.done()
+		if errors.Is(err, context.Canceled) {
+			err = fmt.Errorf("probe: stopped, nothing is kept: fewer --items take less time: %w", err)
+		}
+		if err != nil {
+			return err
+		}
+		studies = append(studies, study)
+	}
+	r := probe.NewReport(model, items, source, studies...)
+	r.Command = "orrery " + shellQuote(a.args)
+	if a.json {
+		err = a.printJSON(r)
+	} else {
+		err = r.WriteText(a.out)
+	}
+	if err != nil || f.out == "" {
+		return err
+	}
+	if err := r.Page().WriteFile(f.out); err != nil {
+		return err
+	}
+	if !a.quiet {
+		fmt.Fprintf(a.err, "report: %s\n", f.out)
+	}
+	return nil
+}
