@@ -26,7 +26,7 @@ type Overlay struct {
 
 // Setting is the runs of one setting.
 type Setting struct {
-	Name string   // what tells it from the others, "optimizer.decay 0"
+	Name string   // what tells it from the others, "decay 0"
 	Dirs []string // of its runs
 	runs []History
 }
@@ -150,7 +150,7 @@ func (o *Overlay) name(all []map[string]string) {
 			continue
 		}
 		for i, s := range all {
-			o.Settings[i].Name = strings.TrimPrefix(o.Settings[i].Name+", "+k+" "+value(s, k), ", ")
+			o.Settings[i].Name = strings.TrimPrefix(o.Settings[i].Name+", "+k[strings.LastIndex(k, ".")+1:]+" "+value(s, k), ", ")
 		}
 	}
 	for i := range o.Settings {
@@ -305,7 +305,7 @@ func (o *Overlay) measures() []string {
 }
 
 func (o *Overlay) table() report.Block {
-	t := report.Table{Head: []string{"setting", "runs", "fit", "at epoch", "generalise", "at epoch", "held-out accuracy", "held-out loss", "trained-on loss"},
+	t := report.Table{Head: []string{"setting", "runs", "fit", "at epoch", "generalise", "at epoch", "held-out accuracy", "held-out loss"},
 		Caption: "To fit and to generalise is to have 99 % of the pairs right, twice in a row. Medians; epochs are those of the runs that got there."}
 	number := func(format string, x *float64, factor float64) string {
 		if x == nil {
@@ -316,7 +316,7 @@ func (o *Overlay) table() report.Block {
 	for _, s := range o.Summaries() {
 		n := len(s.Runs)
 		t.Rows = append(t.Rows, []string{s.Name, fmt.Sprint(n), fmt.Sprintf("%d of %d", s.Fit, n), number("%.0f", s.Fits, 1), fmt.Sprintf("%d of %d", s.Generalise, n), number("%.0f", s.Generalises, 1),
-			number("%.1f %%", s.TestAccuracy, 100), number("%.3g", s.TestLoss, 1), fmt.Sprintf("%.3g", s.TrainLoss)})
+			number("%.1f %%", s.TestAccuracy, 100), number("%.3g", s.TestLoss, 1)})
 	}
 	return t
 }

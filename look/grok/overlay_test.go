@@ -27,7 +27,7 @@ func TestOverlay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(o.Settings) != 2 || len(o.Settings[0].Dirs) != 2 || o.Settings[0].Name != "optimizer.decay 0.0001" || o.Settings[1].Name != "optimizer.decay 0" {
+	if len(o.Settings) != 2 || len(o.Settings[0].Dirs) != 2 || o.Settings[0].Name != "decay 0.0001" || o.Settings[1].Name != "decay 0" {
 		t.Fatalf("settings %+v", o.Settings)
 	}
 	for _, c := range o.Common {
@@ -55,7 +55,7 @@ func TestOverlay(t *testing.T) {
 	if err := o.Page().Write(&page); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"3 runs of 2 settings", "optimizer.decay 0.0001", "Accuracy, held out", "share of the components", "group Z5"} {
+	for _, want := range []string{"3 runs of 2 settings", ">decay 0.0001", "Accuracy, held out", "share of the components", "group Z5"} {
 		if !strings.Contains(page.String(), want) {
 			t.Errorf("the page lacks %q", want)
 		}

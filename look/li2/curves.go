@@ -44,7 +44,7 @@ func (t *Training) curves(s Stages) []report.Block {
 			Caption: "G_F is the gradient that reaches the hidden layer. At c = 1 every node climbs its own energy E and knows of no other; where c falls, the nodes see each other."},
 		report.Plot{Title: "How strong is the pull?", X: epochs, Y: report.Axis{Label: "‖G_F‖", Log: true}, Regions: regions,
 			Series:  []report.Series{t.line("‖G_F‖", func(p Point) float64 { return p.Gradient })},
-			Caption: "It is small while the output layer is, rises as that fits, and falls as the error does. Without decay and with more nodes than pairs it falls to nothing: no features are learned."},
+			Caption: "It is small while the output layer is, rises as that fits, and falls as the error does. Without decay c falls to 0: no features are learned. What stays of G_F then is the part that is the same for all outputs, which the trained loss does not see."},
 	}}
 }
 

@@ -6,7 +6,8 @@
 #   SCALE=smoke bash scripts/grok/li2.sh     under a minute: Z11, one seed
 #
 # FOLDER (default runs/li2) keeps every run with its report; what was interrupted goes
-# on, and what is finished is only read again. Needs python3 for the tables.
+# on, and what is finished is only read again; NAME.html there lays the runs of a table
+# over each other. Needs python3 for the tables.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 scale=${SCALE:-full}
@@ -36,6 +37,7 @@ setting() {
 # table NAME TITLE; end prints it.
 table() { table=$1; rows=(); printf '\n## %s\n\n' "$2"; }
 end() {
+  "$out/orrery" overlay "$out/$table" --out "$out/$table.html" >/dev/null
   python3 - "${rows[@]}" <<'PY'
 import json, statistics, sys
 
