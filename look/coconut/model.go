@@ -77,10 +77,11 @@ const maxWritten = 160
 // answer answers all problems with k thoughts; feed, if not nil, makes what is
 // fed of a batch's own thoughts.
 func (m *Model) answer(ctx context.Context, ps []task.Problem, k int, feed func(own [][][]float32) [][][]float32) ([]latent.Reply, error) {
-	think := latent.Thinker{Layout: latent.Layout{Vocab: m.Vocab, Method: m.Info.Method}, Decoder: nn.NewDecoder(m.Net), MaxTokens: maxWritten}
+	think := latent.Thinker{Layout: latent.Layout{Vocab: m.Vocab, Method: m.Info.Method}, Decoder: nn.NewDecoder(m.Net)}
 	var all []latent.Reply
 	for lo := 0; lo < len(ps); lo += together {
 		part := ps[lo:min(lo+together, len(ps))]
+		think.MaxTokens = m.room(think.Layout, part, k)
 		replies, err := think.Answer(ctx, part, k, nil)
 		if err == nil && feed != nil {
 			own := make([][][]float32, len(part))
@@ -95,4 +96,14 @@ func (m *Model) answer(ctx context.Context, ps []task.Problem, k int, feed func(
 		all = append(all, replies...)
 	}
 	return all, nil
+}
+
+// room is how many tokens may be written after the longest of the prompts, k
+// thoughts and <eot>: a model that never ends is cut off where its positions do.
+func (m *Model) room(l latent.Layout, ps []task.Problem, k int) int {
+	longest := 0
+	for _, p := range ps {
+		longest = max(longest, len(l.Prompt(p)))
+	}
+	return min(maxWritten, max(1, m.Net.Config.MaxPositions-longest-k-1))
 }

@@ -3,12 +3,16 @@
 # table beside the published one.
 #   scripts/latent/coconut.sh [FOLDER]   default runs/coconut
 # SEEDS="1 2" are the seeds. Each seed trains a CoT model from nothing, which
-# stands where the paper has a pre-trained GPT-2, and every row from that. One core is
-# enough: 35 minutes for two seeds on a core that does 15,000 tokens a second.
+# stands where the paper has a pre-trained GPT-2, and every row from that, for STEPS=600
+# steps. METHODS="cot coconut …" are the rows. Two seeds are 24 million tokens of the
+# rows and 8 of the first models: 35 minutes on a core that does 15,000 a second.
 # Interrupted, the same command goes on.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 folder=${1:-runs/coconut}
+seeds=${SEEDS:-1 2}
+steps=${STEPS:-600}
+methods=${METHODS:-cot coconut pause-as-thought no-thought no-cot pause coconut-no-curriculum icot}
 mkdir -p "$folder"
 orrery=$folder/orrery
 [ -x "$orrery" ] || go build -o "$orrery" ./cmd/orrery
@@ -23,12 +27,16 @@ train() {
 	printf '{"recipe": "coconut-small", "settings": %s}\n' "$settings" >"$dir.json"
 	[ ! -e "$dir/config.json" ] || resume=(--resume)
 	"$orrery" train "$dir.json" --out "$dir" "${resume[@]}" "$@" >"$dir.log" 2>&1 || { tail -n 3 "$dir.log"; exit 1; }
-	echo "trained $dir"
+	echo "trained $dir" >&2
 }
 
-for seed in ${SEEDS:-1 2}; do
+models=()
+for seed in $seeds; do
 	train "cot-first-$seed" '{"method": "cot", "train": {"seed": '"$seed"', "checkpoint_every": 200}}'
-	for method in cot coconut pause-as-thought no-thought no-cot pause coconut-no-curriculum icot; do
-		train "$method-$seed" '{"method": "'"$method"'", "first_stage": 1, "train": {"seed": '$((100 + seed))', "steps": 600, "checkpoint_every": 200}}' --from "$folder/cot-first-$seed/final"
+	for method in $methods; do
+		train "$method-$seed" '{"method": "'"$method"'", "first_stage": 1, "epochs_per_stage": '$((steps / 200))',
+			"train": {"seed": '$((100 + seed))', "steps": '"$steps"', "checkpoint_every": 200}}' --from "$folder/cot-first-$seed/final"
+		models+=("$folder/$method-$seed/final")
 	done
 done
+"$orrery" eval --models "$(IFS=,; echo "${models[*]}")" --html "$folder/table.html" | tee "$folder/table.txt"
