@@ -18,9 +18,9 @@ var published = map[latent.Method]row{
 	latent.ICoT:           {"iCoT", figure{"30.0", "2.2"}, figure{"99.8±0.3", "3.0"}, figure{"98.2±0.3", "8.2"}},
 	latent.Pause:          {"pause token, no curriculum", figure{"16.4±1.8", "2.2"}, figure{"77.7±21.0", "3.0"}, figure{"75.9±0.7", "8.2"}},
 	latent.Coconut:        {"Coconut", figure{"34.1±1.5", "8.2"}, figure{"99.8±0.2", "9.0"}, figure{"97.0±0.3", "14.2"}},
-	latent.NoCurriculum:   {"  w/o curriculum", figure{"14.4±0.8", "8.2"}, figure{"52.4±0.4", "9.0"}, figure{"76.1±0.2", "14.2"}},
-	latent.NoThought:      {"  w/o thought", figure{"21.6±0.5", "2.3"}, figure{"99.9±0.1", "3.0"}, figure{"95.5±1.1", "8.2"}},
-	latent.PauseAsThought: {"  pause as thought", figure{"24.1±0.7", "2.2"}, figure{"100±0.1", "3.0"}, figure{"96.6±0.8", "8.2"}},
+	latent.NoCurriculum:   {"w/o curriculum", figure{"14.4±0.8", "8.2"}, figure{"52.4±0.4", "9.0"}, figure{"76.1±0.2", "14.2"}},
+	latent.NoThought:      {"w/o thought", figure{"21.6±0.5", "2.3"}, figure{"99.9±0.1", "3.0"}, figure{"95.5±1.1", "8.2"}},
+	latent.PauseAsThought: {"pause as thought", figure{"24.1±0.7", "2.2"}, figure{"100±0.1", "3.0"}, figure{"96.6±0.8", "8.2"}},
 }
 
 // reproduced are figures of others' reproductions on ProsQA, by the control's

@@ -70,7 +70,7 @@ func (c *Comparison) Rows() (rows []Row) {
 		r.Method, r.ProsQA, r.Pronto, r.GSM = m, p.prosqa, p.prontoqa, p.gsm8k
 		rows = append(rows, r)
 		if m == latent.PauseAsThought {
-			r.Name, r.ProsQA, r.Pronto, r.GSM = "  "+multipass, figure{reproduced[multipass], ""}, figure{}, figure{}
+			r.Name, r.ProsQA, r.Pronto, r.GSM = multipass, figure{reproduced[multipass], ""}, figure{}, figure{}
 			rows = append(rows, r)
 		}
 	}
@@ -79,7 +79,7 @@ func (c *Comparison) Rows() (rows []Row) {
 		if len(list) == 0 {
 			break
 		}
-		r := pooled("  "+string(k), list, func(s *Score) Tally { return s.Controls[k] })
+		r := pooled(string(k), list, func(s *Score) Tally { return s.Controls[k] })
 		r.Method, r.Control, r.ProsQA = latent.Coconut, k, figure{reproduced[string(k)], ""}
 		rows = append(rows, r)
 	}
@@ -211,7 +211,11 @@ func (c *Comparison) cells() (out [][]string) {
 		for i, x := range r.Each {
 			each[i] = fmt.Sprintf("%.1f", 100*x)
 		}
-		out = append(out, []string{r.Name, fmt.Sprintf("%.1f", 100*r.Accuracy), fmt.Sprintf("%.1f–%.1f", 100*r.Low, 100*r.High),
+		name := r.Name
+		if i := slices.Index(latent.Methods, r.Method); r.Control != "" || i > slices.Index(latent.Methods, latent.Coconut) {
+			name = "  " + name // about Coconut
+		}
+		out = append(out, []string{name, fmt.Sprintf("%.1f", 100*r.Accuracy), fmt.Sprintf("%.1f–%.1f", 100*r.Low, 100*r.High),
 			strings.Join(each, " "), fmt.Sprintf("%.1f", r.Tokens), cell(r.ProsQA), cell(r.Pronto), cell(r.GSM)})
 	}
 	for i, s := range c.Rules {
@@ -254,7 +258,24 @@ func (c *Comparison) JSON() map[string]any {
 	for _, r := range c.Rules {
 		rules[r.Name] = r.Accuracy
 	}
-	out := map[string]any{"version": 1, "task": c.Task, "n": len(c.Problems), "results": c.Rows(), "shortcuts": rules, "verdict": nil}
+	type sweep struct {
+		Model    string                   `json:"model"`
+		Method   latent.Method            `json:"method"`
+		Accuracy []float64                `json:"accuracy"` // with 0, 1, … thoughts or pauses
+		Classes  []map[task.PathClass]int `json:"classes"`  // replies of each class; null of tasks without graphs
+	}
+	sweeps := []sweep{}
+	for _, s := range c.Scores {
+		if len(s.Sweep) == 0 {
+			continue
+		}
+		row := sweep{Model: s.name(), Method: s.Model.Info.Method}
+		for _, t := range s.Sweep {
+			row.Accuracy, row.Classes = append(row.Accuracy, t.Accuracy()), append(row.Classes, t.Classes)
+		}
+		sweeps = append(sweeps, row)
+	}
+	out := map[string]any{"version": 1, "sweeps": sweeps, "task": c.Task, "n": len(c.Problems), "results": c.Rows(), "shortcuts": rules, "verdict": nil}
 	if v, ok := c.Verdict(); ok {
 		out["verdict"] = v
 	}
