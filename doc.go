@@ -17,7 +17,13 @@
 // GRPO, whose sampler and trainer share kernels and so their log-probabilities;
 // recipe is the named experiments. Objectives (supervised, GRPO) are train's.
 //
+// latent says what models that think in hidden states (Coconut, arXiv 2412.06769), and
+// their controls, are trained on at which step, and lets them answer.
+//
 // # look: seeing what happened
+//
+// coconut asks of such models whether their thoughts do any work: fewer of them, none,
+// noise, another problem's, pauses in their place; and prints the published table beside.
 //
 // group is finite groups as checked tables, and their real irreducible components
 // from the table alone. grok trains two-layer nets on them, with a gradient derived by
