@@ -115,9 +115,10 @@ func (r *Report) accuracyPlot() report.Block {
 	return p
 }
 
-// interventionBars are the accuracies with stand-ins.
+// interventionBars are the shares of items in which the target's logit is the larger
+// of the candidates'.
 func (r *Report) interventionBars() report.Block {
-	c := report.BarChart{Title: "Right answers with other vectors as thoughts", Y: report.Axis{Percent: true, Min: 0, Max: 1},
+	c := report.BarChart{Title: "Right choices between the candidates with other vectors as thoughts", Y: report.Axis{Percent: true, Min: 0, Max: 1},
 		Marks: []report.Mark{{Name: "chance", At: .5, Horizontal: true}}, Caption: "The whiskers are 95 % intervals."}
 	for _, in := range standIns {
 		c.Categories = append(c.Categories, in.name)
@@ -125,7 +126,7 @@ func (r *Report) interventionBars() report.Block {
 	for _, s := range r.Studies {
 		g := report.Group{Name: s.Subject}
 		for _, in := range s.StandIns {
-			i := in.Share.Interval()
+			i := in.Pair.Interval()
 			g.Values, g.Low, g.High = append(g.Values, i.Share), append(g.Low, i.Low), append(g.High, i.High)
 		}
 		c.Series = append(c.Series, g)

@@ -15,6 +15,8 @@ type Intervention struct {
 	Name  string `json:"name"`
 	About string `json:"about"`
 	Share Share  `json:"share"`
+	// Pair compares the two candidates alone, whatever else has a larger logit.
+	Pair Share `json:"pair"`
 }
 
 // standIn makes what is fed in the place of thought i ≥ 1 of an item.
@@ -28,18 +30,21 @@ var standIns = []standIn{
 		return r.thoughts[item][i-1]
 	}},
 	{"exact", "the uniform superposition of the nodes within i edges, in the model's own embeddings and at the length of its own thought", "right", func(r *runner, item, i int) []float64 {
-		return superpose(r.s, r.items[item].within[i], norm(r.thoughts[item][i-1]))
+		return r.exact(item, i)
+	}},
+	{"centred", "the mean over all other items, and on it what sets the exact superposition apart from their mean, at the length of what sets the own thought apart", "right", func(r *runner, item, i int) []float64 {
+		own, exact := r.thoughts[item][i-1], r.exact(item, i)
+		mean, meanExact := r.others(r.sums, item, i, own), r.others(r.exacts, item, i, exact)
+		return plus(mean, scaleTo(minus(exact, meanExact), norm(minus(own, mean))))
+	}},
+	{"frontier", "the uniform superposition of the ends of walks of exactly i edges, at the length of the own thought", "right", func(r *runner, item, i int) []float64 {
+		return superpose(r.s, r.items[item].frontier[i], norm(r.thoughts[item][i-1]))
 	}},
 	{"swapped", "the thoughts that the model had about the next item", "chance", func(r *runner, item, i int) []float64 {
 		return r.thoughts[(item+1)%len(r.items)][i-1]
 	}},
 	{"mean", "the mean of thought i over all other items", "chance", func(r *runner, item, i int) []float64 {
-		// Without its own: a share of 1/n of it decides between candidates that are else equal.
-		others := make([]float64, r.s.Width())
-		for k, own := range r.thoughts[item][i-1] {
-			others[k] = (r.sums[i-1][k] - own) / float64(max(1, len(r.items)-1))
-		}
-		return others
+		return r.others(r.sums, item, i, r.thoughts[item][i-1])
 	}},
 	{"noise", "normal noise at the length of the own thought", "chance", func(r *runner, item, i int) []float64 {
 		rng := rand.New(rand.NewPCG(r.o.Seed, uint64(item)<<8|uint64(i)))
@@ -52,14 +57,30 @@ var standIns = []standIn{
 	{"zero", "zeros", "chance", func(r *runner, _, _ int) []float64 { return make([]float64, r.s.Width()) }},
 }
 
+// exact is the uniform superposition of V_i at the length of the own thought i.
+func (r *runner) exact(item, i int) []float64 {
+	return superpose(r.s, r.items[item].within[i], norm(r.thoughts[item][i-1]))
+}
+
+// others is the mean over all items but one, whose own share of 1/n would decide between
+// candidates that are else equal.
+func (r *runner) others(sums [][]float64, item, i int, own []float64) []float64 {
+	mean := minus(sums[i-1], own)
+	for k := range mean {
+		mean[k] /= float64(max(1, len(r.items)-1))
+	}
+	return mean
+}
+
 // interventions feeds every item each kind of stand-in.
 func (r *runner) interventions(ctx context.Context) error {
-	r.sums = make([][]float64, mostThoughts)
+	r.sums, r.exacts = make([][]float64, mostThoughts), make([][]float64, mostThoughts)
 	for i := range r.sums {
-		r.sums[i] = make([]float64, r.s.Width())
-		for _, own := range r.thoughts {
-			for k, x := range own[i] {
-				r.sums[i][k] += x
+		r.sums[i], r.exacts[i] = make([]float64, r.s.Width()), make([]float64, r.s.Width())
+		for item, own := range r.thoughts {
+			for k, x := range r.exact(item, i+1) {
+				r.sums[i][k] += own[i][k]
+				r.exacts[i][k] += x
 			}
 		}
 	}
@@ -83,7 +104,14 @@ func (r *runner) interventions(ctx context.Context) error {
 			if err != nil {
 				return fmt.Errorf("probe %s: item %d with %s thoughts: %w", r.s.Name(), at, s.name, err)
 			}
-			r.study.StandIns[k].Share.add(logits, it.Target)
+			in := &r.study.StandIns[k]
+			in.Share.add(logits, it.Target)
+			low, high := min(it.Candidates[0], it.Candidates[1]), max(it.Candidates[0], it.Candidates[1])
+			want := 0
+			if it.Target == high {
+				want = 1
+			}
+			in.Pair.add([]float64{logits[low], logits[high]}, want)
 		}
 		r.progress()
 	}

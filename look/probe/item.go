@@ -15,10 +15,11 @@ type Item struct {
 	task.Symbols
 	Hops int
 
-	prompt []int
-	within [][]int        // V_i, i = 0…Hops
-	node   [][]task.Class // of each of the 31 ids, after i = 0…Hops steps
-	edge   [][]task.Class // of each edge, likewise
+	prompt   []int
+	within   [][]int        // V_i, i = 0…max(Hops, mostThoughts)
+	frontier [][]int        // F_i, likewise
+	node     [][]task.Class // of each of the 31 ids, after i = 0…Hops steps
+	edge     [][]task.Class // of each edge, likewise
 }
 
 // NewItem finds the sets. The target must be reachable.
@@ -28,8 +29,11 @@ func NewItem(s task.Symbols) (Item, error) {
 	if it.Hops < 0 {
 		return it, fmt.Errorf("target %d can't be reached from %d, so nothing can be learned from how a model searches: drop the item", s.Target, s.Root)
 	}
-	for i := range it.Hops + 1 {
+	it.frontier = g.Frontiers(max(it.Hops, mostThoughts))
+	for i := range it.frontier {
 		it.within = append(it.within, g.Within(i))
+	}
+	for i := range it.Hops + 1 {
 		it.node = append(it.node, g.NodeClasses(i))
 		it.edge = append(it.edge, g.EdgeClasses(i))
 	}

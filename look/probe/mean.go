@@ -118,6 +118,22 @@ func dot(a, b []float64) float64 {
 	return sum
 }
 
+func minus(a, b []float64) []float64 {
+	out := make([]float64, len(a))
+	for i, x := range a {
+		out[i] = x - b[i]
+	}
+	return out
+}
+
+func plus(a, b []float64) []float64 {
+	out := make([]float64, len(a))
+	for i, x := range a {
+		out[i] = x + b[i]
+	}
+	return out
+}
+
 func norm(a []float64) float64 { return math.Sqrt(dot(a, a)) }
 
 // scaleTo gives a vector a norm; a zero vector stays.

@@ -64,7 +64,7 @@ func (r *Report) Page() report.Page {
 		report.Text("Look for a rise where the number of thoughts meets the number of hops (3 or 4). Theory predicts chance, 50 %, before the target is reached, and every answer right from then on, however many thoughts follow. Where logits are exactly equal, which happens to the constructed model alone, the lower id is taken for the answer. As many thoughts as hops is an oracle: no user would know the number."))
 	add(r.accuracyPlot(), r.accuracyTable(), r.rivalsTable())
 	add(report.Heading("What if the thoughts are exchanged"),
-		report.Text("Look for low bars: if the thoughts hold the search, then another item's thoughts, their mean, noise or zeros must bring the answers down to chance, and the exact superposition must not."))
+		report.Text("Look for low bars: if the thoughts hold the search, another item's thoughts, their mean, noise or zeros must bring the choice between the candidates down to chance, and superpositions of the sets that theory names must not. A trained thought also has a part that is the same for all items; centred puts the exact set on top of that part. Answers, in the table, are the largest of all 40 logits, so that a model which has lost its way lies below chance."))
 	add(r.interventionBars(), r.interventionTable())
 	add(report.Heading("How the edges are read"),
 		report.Text("In layer 1 each bar behind an edge should copy its source and its target: theory has one head for each, and the others idle at the first token. In layer 2 the thought should match bars whose source it holds: their logits should stand above those of the other bars, by μ."))

@@ -122,6 +122,7 @@ type runner struct {
 	study    *Study
 	thoughts [][][]float64 // own thoughts of each item, mostThoughts of them
 	sums     [][]float64   // of thought i over the items
+	exacts   [][]float64   // of the exact superposition at its length, likewise
 	done     int
 }
 

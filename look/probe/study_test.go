@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"math"
+	"slices"
 	"testing"
 
 	"orrery/task"
@@ -75,7 +76,7 @@ func TestProbesOfTheConstructedModel(t *testing.T) {
 	}
 	for _, i := range s.StandIns {
 		all := i.Share.Right == len(items) && i.Share.Ties == 0
-		if want := i.Name == "own" || i.Name == "exact"; all != want {
+		if want := slices.Contains([]string{"own", "exact", "centred", "frontier"}, i.Name); all != want {
 			t.Errorf("thoughts replaced by %s: %+v", i.Name, i.Share)
 		}
 	}

@@ -106,15 +106,15 @@ func (s Share) String() string {
 }
 
 func (r *Report) interventionTable() report.Table {
-	t := report.Table{Caption: "Right answers with other vectors in the place of all thoughts, as many as hops", Head: []string{"fed"}}
+	t := report.Table{Caption: "Right answers with other vectors in the place of all thoughts, as many as hops: of all 40 tokens, and of the two candidates", Head: []string{"fed"}}
 	for _, s := range r.Studies {
-		t.Head = append(t.Head, s.Subject)
+		t.Head = append(t.Head, s.Subject, "of the two")
 	}
 	t.Head = append(t.Head, "theory", "what it is")
 	for k, in := range standIns {
 		row := []string{in.name}
 		for _, s := range r.Studies {
-			row = append(row, s.StandIns[k].Share.String())
+			row = append(row, s.StandIns[k].Share.String(), s.StandIns[k].Pair.String())
 		}
 		t.Rows = append(t.Rows, append(row, in.theory, in.about))
 	}

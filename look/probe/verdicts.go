@@ -53,32 +53,34 @@ func (s *Study) orderingVerdict() report.Verdict {
 	return v
 }
 
-func (s *Study) standIn(name string) Share {
+func (s *Study) standIn(name string) Intervention {
 	for _, i := range s.StandIns {
 		if i.Name == name {
-			return i.Share
+			return i
 		}
 	}
-	return Share{}
+	return Intervention{}
 }
 
-// needVerdict says whether the answers rest on what the thoughts hold: own thoughts
-// must do better than any that theory says to be empty, by intervals that do not touch.
+// needVerdict says whether the choice between the candidates rests on what the
+// thoughts hold: with those that theory says to be empty it must be worse than
+// with its own, by intervals that do not touch.
 func (s *Study) needVerdict() report.Verdict {
-	own := s.standIn("own")
+	own := s.standIn("own").Pair
 	var v report.Verdict
 	needed := true
 	for _, in := range standIns {
-		share := s.standIn(in.name)
-		line := fmt.Sprintf("%s thoughts: %s", in.name, share)
-		switch apart := own.Interval().Low > share.Interval().High; {
+		share := s.standIn(in.name).Pair
+		line := fmt.Sprintf("%s thoughts: %s of the candidates right", in.name, share)
+		worse := own.Interval().Low > share.Interval().High
+		switch {
 		case in.name == "own":
 			v.Evidence = append(v.Evidence, line)
-		case in.theory == "right" && !apart:
-			v.Evidence = append(v.Evidence, line+": the set of nodes within i edges is all that a thought has to hold")
+		case in.theory == "right" && worse:
+			v.Against = append(v.Against, line+": a thought holds more, or in another form")
 		case in.theory == "right":
-			v.Against = append(v.Against, line+": a thought holds more than the uniform set, or in another form")
-		case apart:
+			v.Evidence = append(v.Evidence, line+": as good as its own or better, so the set is what a thought has to hold")
+		case worse:
 			v.Evidence = append(v.Evidence, line)
 		default:
 			needed = false
