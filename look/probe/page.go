@@ -24,9 +24,6 @@ func (r *Report) WriteText(w io.Writer) error {
 		fmt.Fprintf(w, "\n%s\n", t.Caption)
 		tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 		for _, row := range append([][]string{t.Head}, t.Rows...) {
-			if t.Head[len(t.Head)-1] == "what it is" {
-				row = row[:len(row)-1]
-			}
 			fmt.Fprintln(tw, strings.Join(row, "\t"))
 		}
 		if err := tw.Flush(); err != nil {
@@ -65,7 +62,11 @@ func (r *Report) Page() report.Page {
 	add(r.accuracyPlot(), r.accuracyTable(), r.rivalsTable())
 	add(report.Heading("What if the thoughts are exchanged"),
 		report.Text("Look for low bars: if the thoughts hold the search, another item's thoughts, their mean, noise or zeros must bring the choice between the candidates down to chance, and superpositions of the sets that theory names must not. A trained thought also has a part that is the same for all items; centred puts the exact set on top of that part. Answers, in the table, are the largest of all 40 logits, so that a model which has lost its way lies below chance."))
-	add(r.interventionBars(), r.interventionTable())
+	fed := report.Note{Label: "What is fed"}
+	for _, in := range standIns {
+		fed.Items = append(fed.Items, in.name+": "+in.about)
+	}
+	add(r.interventionBars(), fed, r.interventionTable())
 	add(report.Heading("How the edges are read"),
 		report.Text("In layer 1 each bar behind an edge should copy its source and its target: theory has one head for each, and the others idle at the first token. In layer 2 the thought should match bars whose source it holds: their logits should stand above those of the other bars, by μ."))
 	for _, s := range r.Studies {

@@ -110,13 +110,13 @@ func (r *Report) interventionTable() report.Table {
 	for _, s := range r.Studies {
 		t.Head = append(t.Head, s.Subject, "of the two")
 	}
-	t.Head = append(t.Head, "theory", "what it is")
+	t.Head = append(t.Head, "theory")
 	for k, in := range standIns {
 		row := []string{in.name}
 		for _, s := range r.Studies {
 			row = append(row, s.StandIns[k].Share.String(), s.StandIns[k].Pair.String())
 		}
-		t.Rows = append(t.Rows, append(row, in.theory, in.about))
+		t.Rows = append(t.Rows, append(row, in.theory))
 	}
 	return t
 }
@@ -152,7 +152,7 @@ func (r *Report) thoughtTable() report.Table {
 }
 
 func (r *Report) rivalsTable() report.Table {
-	t := report.Table{Caption: "What the accuracy is to be compared with", Head: []string{"rule or model", "accuracy", "on"}}
+	t := report.Table{Caption: "What the accuracy is to be compared with; up to 4 hops the last rule about ancestors is a whole search, from both ends", Head: []string{"rule or model", "accuracy", "on"}}
 	percent := func(x float64) string { return strconv.FormatFloat(100*x, 'f', 1, 64) + " %" }
 	for _, s := range r.Shortcuts {
 		t.Rows = append(t.Rows, []string{"rule: " + s.Name, percent(s.Share), "these items"})

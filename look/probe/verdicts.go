@@ -33,21 +33,22 @@ func (s *Study) orderingLine() string {
 // orderingVerdict says which orderings hold, step by step.
 func (s *Study) orderingVerdict() report.Verdict {
 	v := report.Verdict{Label: s.orderingLine() + "."}
-	var step string
-	for _, o := range s.Orderings {
-		name := fmt.Sprintf("Thought %d", o.Step)
-		if o.Probe == "attention" {
-			name = fmt.Sprintf("Attention with %d thoughts", o.Step)
-		}
-		text := fmt.Sprintf("%s (%s, %s)", o.Rule, figure(o.More), figure(o.Less))
-		switch {
-		case !o.Holds:
-			v.Against = append(v.Against, name+": not "+text)
-		case name == step:
-			v.Evidence[len(v.Evidence)-1] += "; " + text
-		default:
-			step = name
-			v.Evidence = append(v.Evidence, name+": "+text)
+	for _, p := range []struct {
+		probe, name string
+		steps       []ByClass
+	}{{"inner", "Thought %d", s.Inner}, {"attention", "Attention, thoughts present: %d", s.Attention}} {
+		for _, b := range p.steps {
+			name := fmt.Sprintf(p.name, b.Step)
+			failed := len(v.Against)
+			for _, o := range s.Orderings {
+				if o.Probe == p.probe && o.Step == b.Step && !o.Holds {
+					v.Against = append(v.Against, fmt.Sprintf("%s: not %s (%.2f, %.2f)", name, o.Rule, o.More, o.Less))
+				}
+			}
+			if len(v.Against) == failed {
+				v.Evidence = append(v.Evidence, fmt.Sprintf("%s: optimal %.2f, frontier %.2f, reachable %.2f, not reachable %.2f",
+					name, b.Optimal.Value(), b.Frontier.Value(), b.Reachable.Value(), b.NotReachable.Value()))
+			}
 		}
 	}
 	return v
