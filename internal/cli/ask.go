@@ -15,6 +15,10 @@ import (
 
 func init() { register(askCommand) }
 
+// latentMethod is the method of models that think in hidden states, which ask takes
+// for them if none is named.
+const latentMethod = "coconut"
+
 // maxQuestion bounds what is read from stdin: no model reads more.
 const maxQuestion = 8 << 20
 
@@ -33,6 +37,7 @@ Methods:
 ` + methodList(),
 		Example: `  orrery ask "Compute (14 + 22) * 3 - 58 / 2."
   orrery ask --method majority --budget 8 "Compute 3 * (4 + 5)."
+  orrery ask --method coconut "Alex is a wumpus. Every wumpus is a gorpus. Every lempus is a yumpus. Is Alex a gorpus or yumpus?"
   orrery ask --upstream http://localhost:8000 "How many primes are below 100?"`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
@@ -44,6 +49,9 @@ Methods:
 			question, err := a.question(args)
 			if err != nil {
 				return err
+			}
+			if cmd.Flags().Changed("thoughts") && !cmd.Flags().Changed("method") {
+				method = latentMethod
 			}
 			m, err := reason.Lookup(method)
 			if err != nil {
@@ -67,7 +75,8 @@ Methods:
 	}
 	src.flags(c)
 	pf.flags(c.Flags())
-	c.Flags().StringVar(&method, "method", "deepconf-high", "method: "+strings.Join(reason.Names(), ", "))
+	pf.thoughtsFlag(c.Flags())
+	c.Flags().StringVar(&method, "method", "deepconf-high", "method: "+strings.Join(reason.Names(), ", ")+"; coconut for latent models")
 	c.Flags().BoolVar(&bare, "bare", false, "send the question as it is, without asking a server's model for a \\boxed{} answer")
 	return c
 }
@@ -94,16 +103,31 @@ func (a *app) question(args []string) (string, error) {
 }
 
 func (a *app) ask(cmd *cobra.Command, src *source, m reason.Method, question string, p reason.Params, bare bool) error {
+	src.latent = m.Name() == latentMethod
 	g, closer, err := a.openFor(cmd.Context(), src, m)
 	if err != nil {
 		return err
 	}
 	defer closer.Close()
+	if src.latent && src.upstream+src.model == "" && !a.quiet {
+		fmt.Fprintf(a.err, "no model is given: asking %s, the latent model that comes with the program\n", g.Info().Model)
+	}
+	if g.Info().Latent != nil && !cmd.Flags().Changed("method") {
+		if m, err = reason.Lookup(latentMethod); err != nil {
+			return err
+		}
+		if err := m.Check(p); err != nil {
+			return usageError{err}
+		}
+	}
+	if err := m.Suits(g.Info(), p); err != nil {
+		return usageError{err}
+	}
 	if !isLocal(g) && !bare {
 		question += "\n\n" + reason.BoxInstruction
 	}
 	p = localDefaults(g, p).Only(m)
-	view := a.newTraceView(m.Name() == "single" && !a.json)
+	view := a.newTraceView(reason.OneTrace(m) && !a.json)
 	res, err := m.Run(cmd.Context(), g, reason.Ask(question), p, view.event)
 	view.close()
 	if err != nil {
@@ -133,6 +157,9 @@ func printAnswer(w io.Writer, r *reason.Result) {
 		printVotes(w, r)
 	}
 	fmt.Fprintf(w, "tokens   %s used", thousands(r.Tokens.Used))
+	if len(r.Traces) == 1 && len(r.Traces[0].Thoughts) > 0 {
+		fmt.Fprintf(w, ", %d of them hidden thoughts", len(r.Traces[0].Thoughts))
+	}
 	if s := r.Tokens.SavedEstimate; s != nil && *s >= 1 {
 		share := 100 * *s / (*s + float64(r.Tokens.Used))
 		fmt.Fprintf(w, ", about %s saved (%.0f %%): %d of %s stopped early, %d not launched",

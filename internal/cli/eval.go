@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/url"
@@ -13,6 +14,7 @@ import (
 
 	"orrery/internal/eval"
 	"orrery/task"
+	"orrery/think/llm"
 	"orrery/think/reason"
 )
 
@@ -23,6 +25,7 @@ func evalCommand(a *app) *cobra.Command {
 	var pf paramFlags
 	var o eval.Options
 	var level, file, out, html string
+	var thoughts []int
 	var models []string
 	c := &cobra.Command{
 		Use:   "eval --task T,… --method M,…",
@@ -36,6 +39,7 @@ Methods:
 ` + methodList(),
 		Example: `  orrery eval --task arithmetic --method single,majority,deepconf-low --n 50
   orrery eval --models runs/coconut/final,runs/cot/final --html thoughts.html
+  orrery eval --task symbols --method coconut --model runs/superposition/final --thoughts 0,1,2,3,4
   orrery eval --task prosqa --file prosqa_test.json --upstream http://localhost:8000 --method majority,deepconf-high`,
 		Args: exactArgs(0, "flags only"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -68,7 +72,10 @@ Methods:
 			if err := src.check(); err != nil {
 				return err
 			}
-			return a.eval(cmd, &src, o, out, html)
+			if err := checkThoughts(&src, thoughts, &o, out, html); err != nil {
+				return err
+			}
+			return a.eval(cmd, &src, o, thoughts, out, html)
 		},
 	}
 	src.flags(c)
@@ -81,6 +88,7 @@ Methods:
 	c.Flags().StringVar(&level, "level", "standard", "difficulty: easy, standard or hard")
 	c.Flags().StringVar(&file, "file", "", "read a published file of the task instead of generating problems")
 	c.Flags().StringVar(&out, "out", "", "write one JSON line a problem; an interrupted evaluation goes on from it")
+	c.Flags().IntSliceVar(&thoughts, "thoughts", nil, "hidden thoughts of a latent model, a row for each number (default: what it was trained for)")
 	c.Flags().StringVar(&html, "html", "", "write the report with its plots to this file")
 	return c
 }
@@ -149,7 +157,25 @@ func openProblems(t task.Task, file string) ([]task.Problem, error) {
 	return problems, nil
 }
 
-func (a *app) eval(cmd *cobra.Command, src *source, o eval.Options, out, html string) error {
+// checkThoughts reports what contradicts numbers of thoughts. One is a parameter
+// like any other.
+func checkThoughts(src *source, thoughts []int, o *eval.Options, out, html string) error {
+	src.latent = slices.Contains(o.Methods, latentMethod)
+	for i, k := range thoughts {
+		if k < 0 || slices.Contains(thoughts[:i], k) {
+			return usagef("--thoughts %d: give numbers of at least 0, each once", k)
+		}
+	}
+	switch {
+	case len(thoughts) == 1:
+		o.Params.Thoughts = &thoughts[0]
+	case len(thoughts) > 1 && (out != "" || html != ""):
+		return usagef("--thoughts has %d numbers, and --out and --html are for one: give one, or drop them", len(thoughts))
+	}
+	return nil
+}
+
+func (a *app) eval(cmd *cobra.Command, src *source, o eval.Options, thoughts []int, out, html string) error {
 	if err := writable(html, out); err != nil {
 		return err
 	}
@@ -158,7 +184,24 @@ func (a *app) eval(cmd *cobra.Command, src *source, o eval.Options, out, html st
 		return err
 	}
 	defer closer.Close()
+	for _, name := range o.Methods {
+		p := o.Params
+		if len(thoughts) > 0 {
+			p.Thoughts = &thoughts[len(thoughts)-1]
+		}
+		if m, err := reason.Lookup(name); err == nil {
+			if err := m.Suits(g.Info(), p.Only(m)); err != nil {
+				return usageError{err}
+			}
+		}
+	}
+	if src.latent && src.upstream+src.model == "" && !a.quiet {
+		fmt.Fprintf(a.err, "no model is given: asking %s, the latent model that comes with the program\n", g.Info().Model)
+	}
 	o.Params = localDefaults(g, o.Params)
+	if slices.Equal(o.Methods, []string{latentMethod}) { // which does not sample
+		o.Params.Temperature, o.Params.TopP = nil, 0
+	}
 	o.Instruct, o.Unmeasured = !isLocal(g), !logprobs
 	for _, name := range o.Methods { // before others have been evaluated for hours
 		if m, err := reason.Lookup(name); err == nil && m.NeedsLogprobs() && !logprobs {
@@ -177,7 +220,13 @@ func (a *app) eval(cmd *cobra.Command, src *source, o eval.Options, out, html st
 		}
 	}
 	show := evalProgress{a: a}
-	r, err := eval.Run(cmd.Context(), g, o, show.at)
+	run := eval.Run
+	if len(thoughts) > 1 {
+		run = func(ctx context.Context, g llm.Generator, o eval.Options, p eval.Progress) (*eval.Report, error) {
+			return eval.RunThoughts(ctx, g, thoughts, o, p)
+		}
+	}
+	r, err := run(cmd.Context(), g, o, show.at)
 	show.done()
 	if err != nil && out != "" && r != nil {
 		err = fmt.Errorf("%w; what was finished is in %s, and the same command goes on from there", err, out)

@@ -23,6 +23,7 @@ type source struct {
 	upstream, model, name string
 	dialect, keyFile      string
 	parallel              int
+	latent                bool // without a server or a folder: the shipped latent model
 	set                   *pflag.FlagSet
 }
 
@@ -112,10 +113,13 @@ func (s *source) open(ctx context.Context) (llm.Generator, io.Closer, error) {
 	}
 	var g llm.Generator
 	var err error
-	if s.model != "" {
-		g, err = local.Open(s.model, local.Options{MaxParallel: s.parallel})
-	} else {
-		g, err = local.Builtin(local.Options{MaxParallel: s.parallel})
+	switch o := (local.Options{MaxParallel: s.parallel}); {
+	case s.model != "":
+		g, err = local.Open(s.model, o)
+	case s.latent:
+		g, err = local.Latent(o)
+	default:
+		g, err = local.Builtin(o)
 	}
 	return g, io.NopCloser(nil), err
 }

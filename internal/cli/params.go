@@ -57,8 +57,18 @@ func (f *paramFlags) params() (reason.Params, error) {
 		no := false
 		p.Consensus = &no
 	}
+	if t := f.set.Lookup("thoughts"); t == nil || !t.Changed {
+		p.Thoughts = nil
+	}
 	p.Weight = confidence.Measure(f.weight)
 	return p, nil
+}
+
+// thoughtsFlag is --thoughts of commands that take one number; its zero is a number
+// like any other.
+func (f *paramFlags) thoughtsFlag(set *pflag.FlagSet) {
+	f.p.Thoughts = new(int)
+	set.IntVar(f.p.Thoughts, "thoughts", 0, "hidden thoughts of a latent model (default: what it was trained for)")
 }
 
 // noZero refuses a 0 that was given: in parameters it stands for a default, and

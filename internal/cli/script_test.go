@@ -13,6 +13,7 @@ func TestMain(m *testing.M) {
 		"orrery": func() { os.Exit(Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) },
 
 		"mkcheckpoint": mkCheckpoint,
+		"mklatent":     mkLatent,
 	})
 }
 

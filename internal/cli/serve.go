@@ -61,6 +61,7 @@ Methods:
 	}
 	src.flags(c)
 	pf.flags(c.Flags())
+	pf.thoughtsFlag(c.Flags())
 	f := c.Flags()
 	f.StringVar(&listen, "listen", "127.0.0.1:8888", "address to listen on; \":8888\" is every interface")
 	f.StringVar(&keyFile, "keys-file", "", "file of API keys, one a line (or the variable "+apiKeysVariable+")")
@@ -105,6 +106,11 @@ func (a *app) serve(ctx context.Context, src *source, cfg server.Config, listen 
 	defer closer.Close()
 	cfg.Generator = g
 	cfg.Defaults = localDefaults(g, cfg.Defaults)
+	if single, err := reason.Lookup("single"); err != nil {
+		return err
+	} else if err := single.Suits(g.Info(), reason.Params{Thoughts: cfg.Defaults.Thoughts}); err != nil {
+		return usageError{err}
+	}
 	s, err := server.New(cfg)
 	if err != nil {
 		return usageError{err}
@@ -128,7 +134,7 @@ func (a *app) serve(ctx context.Context, src *source, cfg server.Config, listen 
 		url := "http://" + net.JoinHostPort(host, fmt.Sprint(address.Port))
 		model := oneLine(info.Model) // as the server calls it
 		fmt.Fprintf(a.err, "serving %s (%s) on %s/v1\n", model, info.Backend, url)
-		fmt.Fprintf(a.err, "methods: %s@{%s}\n", model, strings.Join(reason.Names(), ", "))
+		fmt.Fprintf(a.err, "methods: %s@{%s}\n", model, strings.Join(s.Methods(), ", "))
 		if !address.IP.IsLoopback() && len(cfg.Keys) == 0 {
 			fmt.Fprintf(a.err, "warning: anyone who can reach %s may ask: set --keys-file or %s\n", listen, apiKeysVariable)
 		}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"orrery/think/llm"
 	"orrery/think/reason"
 )
 
@@ -45,6 +46,10 @@ func (v *traceView) event(e reason.Event) {
 	case reason.TraceStarted:
 		v.lines[e.Trace] = &traceLine{phase: string(e.Phase)}
 		v.running = append(v.running, e.Trace)
+	case reason.Thought:
+		if v.stream {
+			v.print(thoughtLine(e.Thought))
+		}
 	case reason.TraceProgress:
 		v.grow(e)
 	case reason.Calibrated:
@@ -69,6 +74,21 @@ func (v *traceView) event(e reason.Event) {
 	if v.live != nil {
 		v.live.update(v.texts)
 	}
+}
+
+// least is the probability from which on a reading of a thought is shown.
+const least = 0.01
+
+// thoughtLine says what a hidden thought holds.
+func thoughtLine(h llm.Thought) string {
+	line := fmt.Sprintf("thought %d", h.Number)
+	for i, r := range h.Holds {
+		if i > 0 && r.P < least {
+			break
+		}
+		line += fmt.Sprintf("  %s %.2f", oneLine(r.Text), r.P)
+	}
+	return line
 }
 
 func (v *traceView) grow(e reason.TraceProgress) {

@@ -270,7 +270,9 @@ func Run(ctx context.Context, g llm.Generator, o Options, progress Progress) (*R
 			})
 			records = slices.DeleteFunc(records, func(rec Record) bool { return rec.Run == "" }) // not reached
 			if len(records) > 0 {
-				r.Results = append(r.Results, summarise(name, method, records))
+				row := summarise(name, method, records)
+				row.Thinking = o.thinking(g)
+				r.Results = append(r.Results, row)
 				r.Records = append(r.Records, records...)
 			}
 			if err != nil {

@@ -80,6 +80,10 @@ func (r *Report) notes() (notes []string) {
 func (r *Report) table() (head []string, rows [][]string) {
 	head = []string{"task", "method", "accuracy", "95 % interval", "tokens/problem", "traces", "stopped", "answered", "seconds/problem"}
 	for _, x := range r.Results {
+		if t := x.Thinking; t != nil {
+			x.Method = fmt.Sprintf("%s, %d of %s", x.Method, t.Thoughts, t.Trained)
+			head[1] = "method, thoughts"
+		}
 		rows = append(rows, []string{x.Task, x.Method, fmt.Sprintf("%.1f %%", 100*x.Accuracy),
 			fmt.Sprintf("%.1f–%.1f", 100*x.AccuracyLow, 100*x.AccuracyHigh), fmt.Sprintf("%.0f", x.TokensMean),
 			fmt.Sprintf("%.1f", x.TracesMean), fmt.Sprintf("%.1f", x.StoppedMean),

@@ -23,6 +23,8 @@ type Result struct {
 	N            int     `json:"n"`
 	TracesMean   float64 `json:"traces_mean"`  // launched a problem
 	StoppedMean  float64 `json:"stopped_mean"` // of them stopped for low confidence
+
+	*Thinking // nil: not of a latent model
 }
 
 func summarise(task, method string, records []Record) Result {

@@ -264,30 +264,6 @@ func TestTracesOfOneQuestionAreAlike(t *testing.T) {
 	}
 }
 
-func TestFeedReplacesThoughts(t *testing.T) {
-	dir, _ := folder(t, nn.Config{VocabSize: task.SymbolCount, BOS: task.SymbolEOS, EOS: task.SymbolEOS},
-		map[string][]byte{latent.SymbolsFile: latent.NewSymbolsInfo(latent.ReachThoughts, 4).Bytes()})
-	seen := 0
-	g, err := Open(dir, Options{Feed: func(_ []int, n int, h []float32) []float32 {
-		if n != seen {
-			t.Errorf("thought %d was fed after %d", n, seen)
-		}
-		seen++
-		return make([]float32, len(h))
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	plain, err := Open(dir, Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	a, b := llmtest.Collect(t, g, t.Context(), greedy(graph, nil)), llmtest.Collect(t, plain, t.Context(), greedy(graph, nil))
-	if seen != 4 || a.Tokens[0].Top[0] == b.Tokens[0].Top[0] {
-		t.Errorf("%d thoughts were replaced, and the answer's log-probability is %v beside %v without", seen, a.Tokens[0].Top[0], b.Tokens[0].Top[0])
-	}
-}
-
 func TestLatentRequestsThatMakeNoSense(t *testing.T) {
 	words, _ := inWords(t, latent.Coconut)
 	cot, _ := inWords(t, latent.CoT)

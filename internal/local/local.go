@@ -24,15 +24,7 @@ type Options struct {
 	Name        string // what the model is called; empty: "builtin"
 	MaxParallel int    // traces decoded together; 0: 64
 	Prompts     int    // prompts whose caches are kept; 0: 8
-
-	// Feed may replace hidden thoughts by other vectors, for controls; nil: they
-	// are fed back as they are.
-	Feed Feed
 }
-
-// Feed gives what is fed in the place of thought n, counted from 0, of a prompt:
-// h (d) itself, or another vector. It depends on its arguments alone.
-type Feed func(prompt []int, n int, h []float32) []float32
 
 // Generator serves one model. It is safe for concurrent use and needs no
 // closing: it owns no goroutine while nothing is asked of it.
@@ -84,7 +76,7 @@ func newGenerator(m *nn.Model, tokens func() []string, l language, about *llm.La
 		sum:      sync.OnceValue(func() string { return digest(m, tokens()) }),
 		e: &engine{
 			dec: nn.NewDecoder(m), limit: m.Config.MaxPositions, slots: o.MaxParallel,
-			prompts: promptCache{keep: o.Prompts, feed: o.Feed},
+			prompts: promptCache{keep: o.Prompts},
 		},
 		info: llm.Info{Model: o.Name, Backend: "builtin", MaxParallel: o.MaxParallel, TopLogprobs: m.Config.VocabSize, Basis: llm.BasisBefore, Latent: about},
 	}

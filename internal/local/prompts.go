@@ -23,8 +23,7 @@ type opening struct {
 // one question pay for its prompt and its thoughts once. It belongs to the
 // engine's loop.
 type promptCache struct {
-	keep    int  // entries; 0 keeps none
-	feed    Feed // nil: thoughts as they are
+	keep    int // entries; 0 keeps none
 	entries []opened
 }
 
@@ -82,11 +81,7 @@ func (c *promptCache) open(dec *nn.Decoder, o opening) (e opened, err error) {
 			return e, fmt.Errorf("thought %d: %w", n+1, err)
 		}
 		e.had = append(e.had, llm.Thought{Number: n + 1, Holds: holds})
-		h := slices.Clone(seq.Hidden())
-		if c.feed != nil {
-			h = c.feed(o.prompt, n, h)
-		}
-		rows, err := dec.StepEmbeds(one, [][]float32{h})
+		rows, err := dec.StepEmbeds(one, [][]float32{slices.Clone(seq.Hidden())})
 		if err != nil {
 			return e, fmt.Errorf("thought %d: %w", n+1, err)
 		}

@@ -388,7 +388,7 @@ func (s *Server) resolveModel(name string) (base, method string, err *apiError) 
 	}
 	if _, err := reason.Lookup(method); err != nil || method == name {
 		return "", "", &apiError{Status: http.StatusNotFound, Reason: BadRequest, Type: typeInvalid, Param: "model", Code: "model_not_found",
-			Message: fmt.Sprintf("there is no model %.100q here; there is %s, alone or with one of @%s", name, known, strings.Join(s.methods(), ", @"))}
+			Message: fmt.Sprintf("there is no model %.100q here; there is %s, alone or with one of @%s", name, known, strings.Join(s.Methods(), ", @"))}
 	}
 	return base, method, nil
 }

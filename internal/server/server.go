@@ -242,14 +242,14 @@ func (s *Server) model(id string) model {
 func (s *Server) modelNames() []string {
 	base := s.cfg.Generator.Info().Model
 	names := []string{base}
-	for _, method := range s.methods() {
+	for _, method := range s.Methods() {
 		names = append(names, base+"@"+method)
 	}
 	return names
 }
 
-// methods are those that suit the model.
-func (s *Server) methods() []string {
+// Methods are those that suit the model.
+func (s *Server) Methods() []string {
 	return slices.DeleteFunc(reason.Names(), func(name string) bool {
 		m, err := reason.Lookup(name)
 		return err != nil || m.Suits(s.cfg.Generator.Info(), reason.Params{}) != nil
