@@ -41,6 +41,9 @@
 // certificates. delta is the update between two checkpoints as a file, byte for byte.
 // audit says with both what training changed, and how much of that precision explains.
 //
+// probe asks what a continuous thought holds (arXiv 2505.12514): the two-layer model that
+// theory writes down and trained ones go through the same measurements and interventions.
+//
 // # think: making a model reason well
 //
 // confidence turns log-probabilities into the confidence of tokens, groups and
