@@ -14,11 +14,14 @@ import (
 //
 //	ema  a running mean, ḡ ← αḡ + (1−α)g, which begins with the first g
 //	ma   the mean of the last Window gradients, once there are so many
+//
+// Its fields are always written: what is left out of settings keeps its
+// default, so that a filter switched off would come back.
 type Filter struct {
-	Kind   string  `json:"kind,omitempty"` // "", "ema" or "ma"
-	Alpha  float64 `json:"alpha,omitempty"`
-	Window int     `json:"window,omitempty"`
-	Lambda float64 `json:"lambda,omitempty"`
+	Kind   string  `json:"kind"` // "", "ema" or "ma"
+	Alpha  float64 `json:"alpha"`
+	Window int     `json:"window"`
+	Lambda float64 `json:"lambda"`
 }
 
 // The published settings for products mod 97.

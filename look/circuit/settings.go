@@ -13,13 +13,13 @@ type Settings struct {
 	Net   string `json:"net"`   // "transformer" or "residual"
 	Table string `json:"table"` // see knownTables
 
-	Layers int    `json:"layers,omitempty"` // of a transformer
-	Width  int    `json:"width"`            // of the residual stream; of a residual net its hidden nodes
-	Heads  int    `json:"heads,omitempty"`
-	Hidden int    `json:"hidden,omitempty"` // of the MLP
-	Norm   string `json:"norm,omitempty"`   // as nn.Config's
-	MLP    string `json:"mlp,omitempty"`    // as nn.Config's
-	Prompt string `json:"prompt,omitempty"` // "xy=" or "x.y=": what the transformer reads, the point being the operation
+	Layers int    `json:"layers"` // of a transformer
+	Width  int    `json:"width"`  // of the residual stream; of a residual net its hidden nodes
+	Heads  int    `json:"heads"`
+	Hidden int    `json:"hidden"` // of the MLP
+	Norm   string `json:"norm"`   // as nn.Config's
+	MLP    string `json:"mlp"`    // as nn.Config's
+	Prompt string `json:"prompt"` // "xy=" or "x.y=": what the transformer reads, the point being the operation
 
 	VInit float64 `json:"vinit"` // multiplies the initial output matrix
 	Scale float64 `json:"scale"` // multiplies all initial weights (α of arXiv 2210.01117)

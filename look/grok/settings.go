@@ -17,10 +17,10 @@ type Settings struct {
 	Activation Activation `json:"activation"` // "square", "relu", "silu", "tanh" or "complex"
 	VInit      float64    `json:"vinit"`      // multiplies the initial output matrix; 0 is zero-init
 	// Scale multiplies all initial weights (α of arXiv 2210.01117); 0 stands for 1.
-	Scale float64 `json:"scale,omitempty"`
+	Scale float64 `json:"scale"`
 	// Output is "" (the output matrix is trained) or "ridge": after every update it
 	// is the best one for the hidden nodes as they are.
-	Output    string    `json:"output,omitempty"`
+	Output    string    `json:"output"`
 	Train     float64   `json:"train"`  // share of the M² pairs to train on
 	Epochs    int       `json:"epochs"` // passes over them
 	Batch     int       `json:"batch"`  // pairs an update; 0: all
@@ -30,7 +30,7 @@ type Settings struct {
 
 	// Extend is how far a sweep's trial that has not generalised may go on, doubling
 	// its epochs; 0: not at all. A run of its own ends with Epochs.
-	Extend int `json:"extend,omitempty"`
+	Extend int `json:"extend"`
 }
 
 const ridgeOutput = "ridge"
