@@ -3,10 +3,12 @@ package local
 import (
 	"fmt"
 	"io/fs"
+	"math"
 	"strings"
 
 	"orrery/learn/latent"
 	"orrery/learn/nn"
+	"orrery/learn/tensor"
 	"orrery/learn/token"
 	"orrery/task"
 	"orrery/think/llm"
@@ -91,8 +93,20 @@ func openSymbols(files fs.FS, info latent.SymbolsInfo, o Options) (*Generator, e
 }
 
 // defaultReach is the thoughts of a graph question whose number of hops nobody
-// has said: the published files have up to 4.
+// has said: the published files have up to 4. The answer is then taken after as many
+// of them as give the two candidates the largest probability. A model that was trained
+// to answer after as many thoughts as hops walks on past a nearer target: of 400
+// generated graphs the shipped one answers 283 rightly after 4 thoughts, 351 so, and 354
+// if it is told the hops.
 const defaultReach = 4
+
+// candidatesMass is the probability of the two candidates together.
+func candidatesMass(c [2]int) func(logits []float32) float64 {
+	return func(logits []float32) float64 {
+		all := float64(tensor.LogSumExp(logits))
+		return math.Exp(float64(logits[c[0]])-all) + math.Exp(float64(logits[c[1]])-all)
+	}
+}
 
 // longestPath bounds what a model that writes paths may write, [A] and answer
 // included.
@@ -134,6 +148,9 @@ func (y symbols) script(text string, thoughts *int) (script, error) {
 			}
 			return s.names[id]
 		})
+		if thoughts == nil {
+			s.score = candidatesMass(q.Candidates)
+		}
 	case latent.ReachCoT:
 		s.most = longestPath
 		said := false // [A]

@@ -153,7 +153,7 @@ func TestSymbolsAreReachs(t *testing.T) {
 					t.Fatal(err)
 				}
 				asked := &k
-				if k == 4 {
+				if k == 4 && r == latent.ReachPause {
 					asked = nil // the default
 				}
 				if len(r.Fill(1)) == 0 {
@@ -172,6 +172,46 @@ func TestSymbolsAreReachs(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestThoughtsSettle: a question that does not say how many thoughts to have
+// is answered after the number of them, from 1 on, that gives its two candidates the
+// largest probability, and by a model as it is after exactly so many.
+func TestThoughtsSettle(t *testing.T) {
+	rng := rand.New(rand.NewPCG(2, 1))
+	g, net := inSymbols(t, latent.ReachThoughts)
+	dec := nn.NewDecoder(net)
+	chosen := map[int]bool{}
+	for range 20 {
+		p := task.SymbolTask{}.Generate(rng, task.Easy)
+		q, err := task.ParseSymbols(p.Question)
+		if err != nil {
+			t.Fatal(err)
+		}
+		best, most, at := latent.ReachReply{}, -1.0, 0
+		for k := 1; k <= defaultReach; k++ {
+			r, err := latent.ReachThoughts.Answer(t.Context(), dec, q, k, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if mass := candidatesMass(q.Candidates)(r.Logits); mass > most {
+				best, most, at = r, mass, k
+			}
+		}
+		chosen[at] = true
+		for range 2 { // the second time from the prompt cache
+			got := llmtest.Collect(t, g, t.Context(), greedy(p.Question, nil))
+			if text := got.Text[llm.Answer]; best.Answer != task.SymbolEOS && text != symbolName(best.Answer) {
+				t.Errorf("settled on %q, want %s after %d thoughts", text, symbolName(best.Answer), at)
+			}
+			if len(got.Thoughts) != defaultReach {
+				t.Errorf("%d thoughts are told, want all %d", len(got.Thoughts), defaultReach)
+			}
+		}
+	}
+	if len(chosen) < 2 {
+		t.Errorf("always settled after %v thoughts: the test shows nothing", chosen)
 	}
 }
 

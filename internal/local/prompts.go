@@ -17,6 +17,11 @@ type opening struct {
 	thoughts int
 	after    []int // read behind the thoughts; empty where there are none: it stands in the prompt
 	lens     func(logits []float32) ([]llm.Reading, error)
+
+	// score, if not nil, says of the logits (V) behind after how much they look
+	// like an answer: of the numbers of thoughts from 1 on, the first with the greatest
+	// score is what the text goes on from. All thoughts are had all the same.
+	score func(logits []float32) float64
 }
 
 // promptCache keeps the caches of the last few openings, so that the traces of
@@ -39,7 +44,7 @@ type opened struct {
 // first token, both of which the caller owns, and what its thoughts held.
 func (c *promptCache) start(dec *nn.Decoder, o opening) (*nn.Seq, []float32, []llm.Thought, error) {
 	i := slices.IndexFunc(c.entries, func(e opened) bool {
-		return e.thoughts == o.thoughts && slices.Equal(e.prompt, o.prompt) && slices.Equal(e.after, o.after)
+		return e.thoughts == o.thoughts && (e.score == nil) == (o.score == nil) && slices.Equal(e.prompt, o.prompt) && slices.Equal(e.after, o.after)
 	})
 	if i < 0 {
 		e, err := c.open(dec, o)
@@ -70,25 +75,46 @@ func (c *promptCache) open(dec *nn.Decoder, o opening) (e opened, err error) {
 		return e, err
 	}
 	defer func() {
-		if err != nil {
+		if err != nil && e.seq != nil {
+			dec.Drop(e.seq)
+		}
+		if e.seq != seq || err != nil {
 			dec.Drop(seq)
 		}
 	}()
-	one := []*nn.Seq{seq}
+	best := math.Inf(-1)
 	for n := range o.thoughts {
 		holds, err := o.lens(logits)
 		if err != nil {
 			return e, fmt.Errorf("thought %d: %w", n+1, err)
 		}
 		e.had = append(e.had, llm.Thought{Number: n + 1, Holds: holds})
-		rows, err := dec.StepEmbeds(one, [][]float32{slices.Clone(seq.Hidden())})
+		rows, err := dec.StepEmbeds([]*nn.Seq{seq}, [][]float32{slices.Clone(seq.Hidden())})
 		if err != nil {
 			return e, fmt.Errorf("thought %d: %w", n+1, err)
 		}
-		logits = rows[0]
+		logits = slices.Clone(rows[0])
+		if o.score == nil {
+			continue
+		}
+		fork := dec.Fork(seq)
+		if rows, err = dec.Extend([]*nn.Seq{fork}, [][]int{o.after}); err != nil {
+			dec.Drop(fork)
+			return e, fmt.Errorf("answering after thought %d: %w", n+1, err)
+		}
+		if x := o.score(rows[0]); !(x > best) && e.seq != nil {
+			dec.Drop(fork)
+			continue
+		} else if best = x; e.seq != nil {
+			dec.Drop(e.seq)
+		}
+		e.seq, e.logits = fork, slices.Clone(rows[0])
+	}
+	if e.seq != nil {
+		return e, nil
 	}
 	if len(o.after) > 0 {
-		rows, err := dec.Extend(one, [][]int{o.after})
+		rows, err := dec.Extend([]*nn.Seq{seq}, [][]int{o.after})
 		if err != nil {
 			return e, err
 		}

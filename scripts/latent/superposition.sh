@@ -24,7 +24,7 @@ train() {
 	echo "trained $dir" >&2
 }
 train thoughts '{}'
-# Baselines see as many graphs in a step, and the curves of their accuracy are flat well before the end.
+# Baselines have fewer steps: what they reach is not what they could.
 train no-cot '{"method": "no-cot", "graph_ramp": 3000, "train": {"steps": 6000}}'
 train cot '{"method": "cot", "graph_ramp": 3000, "train": {"steps": 6000}}'
 
@@ -33,6 +33,7 @@ ask() { # heading, flags
 	shift
 	echo
 	"$orrery" eval --quiet --task symbols --method coconut --model "$folder/thoughts/final" --thoughts 0,1,2,3,4,5,6 "$@"
+	"$orrery" eval --quiet --task symbols --method coconut --model "$folder/thoughts/final" "$@"
 	for baseline in no-cot cot; do
 		echo "$baseline:"
 		"$orrery" eval --quiet --task symbols --method single --temperature 0 --model "$folder/$baseline/final" "$@"
