@@ -217,7 +217,6 @@ func indices(n int) []int {
 // TestThoughtGradients: the gradient flows through two passes on one tape, from
 // the loss after a thought to the weights as the first pass used them.
 func TestThoughtGradients(t *testing.T) {
-	const h = 1.0 / 128 // as in TestModelGradients
 	for name, c := range causalShapes() {
 		m := lively(t, c, 12)
 		prompt := []int{3, 1, 4, 1, 5}
@@ -256,13 +255,7 @@ func TestThoughtGradients(t *testing.T) {
 			}
 			for range 3 {
 				i := r.IntN(p.Val.Len())
-				x := p.Val.Data[i]
-				at := func(d float32) float64 {
-					p.Val.Data[i] = x + d
-					defer func() { p.Val.Data[i] = x }()
-					return value()
-				}
-				want := (8*(at(h)-at(-h)) - (at(2*h) - at(-2*h))) / (12 * h)
+				want := slope(p, i, value)
 				// The loss is the mean of two rows, not nine: the noise is
 				// twice that of TestModelGradients.
 				if got := float64(whole[j][i]); math.Abs(got-want) > 6e-5+1e-3*largest {

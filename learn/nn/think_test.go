@@ -150,7 +150,6 @@ func TestPasses(t *testing.T) {
 // all, up to the rounding of sums in another order; finite differences agree; and
 // cutting the thoughts off changes them.
 func TestThinkGradients(t *testing.T) {
-	const h = 1.0 / 128 // as in TestModelGradients
 	for name, c := range causalShapes() {
 		m := lively(t, c, 12)
 		list := threads()
@@ -214,14 +213,14 @@ func TestThinkGradients(t *testing.T) {
 				differ++
 			}
 			i := r.IntN(p.Val.Len())
-			x := p.Val.Data[i]
-			at := func(d float32) float64 {
-				p.Val.Data[i] = x + d
-				defer func() { p.Val.Data[i] = x }()
-				return value()
+			want := slope(p, i, value)
+			// As in TestThoughtGradients; without norms thoughts grow as they are fed
+			// back, and h⁴ is no longer small beside the curvature.
+			share := 1e-3
+			if c.Norm == "none" {
+				share = 5e-3
 			}
-			want := (8*(at(h)-at(-h)) - (at(2*h) - at(-2*h))) / (12 * h)
-			if got := float64(whole[j][i]); math.Abs(got-want) > 6e-5+5e-3*largest {
+			if got := float64(whole[j][i]); math.Abs(got-want) > 6e-5+share*largest {
 				t.Errorf("%s: %s element %d: gradient %g, finite difference %g (largest %g)", name, p.Name, i, got, want, largest)
 			}
 		}
