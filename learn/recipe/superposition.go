@@ -62,8 +62,8 @@ func init() {
 }
 
 // superposition is the shipped model's setting. The block is GPT-2's, as published,
-// a sixth as wide. What short runs on graphs of 7 nodes showed, in 1,000 steps of
-// 1,000 tokens each:
+// a sixth as wide. What short runs of a prototype on graphs of 7 nodes showed, in 1,000
+// steps of 1,000 tokens each:
 //
 //   - With targets that are next on a path and a rate of 3e-3 edges are not found:
 //     0.37 to 0.40 of the probability is on the root's children, with nn.New's
