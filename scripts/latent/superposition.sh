@@ -45,10 +45,10 @@ ask "Generated graphs of 3 and 4 hops, random ids" --n 500 --seed 1
 
 echo "## What thoughts hold"
 echo
-"$orrery" probe "$folder/thoughts/final" --quiet --items 500 --seed 1 --out "$folder/probe.html"
+"$orrery" probe "$folder/thoughts/final" --quiet --items 500 --seed 1 --out "$folder/probe.html" | grep -v "^report: "
 if [ -n "$file" ]; then
 	for ids in own random; do
 		echo
-		"$orrery" probe "$folder/thoughts/final" --quiet --file "$file" --ids "$ids" --out "$folder/probe-$ids.html"
+		"$orrery" probe "$folder/thoughts/final" --quiet --file "$file" --ids "$ids" --out "$folder/probe-$ids.html" | grep -v "^report: "
 	done
 fi
