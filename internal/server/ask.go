@@ -64,17 +64,20 @@ func (x *exchange) ask(rt route) {
 
 // run waits for a place and runs the method. The place is free again when run
 // returns, before a slow client has taken the whole reply.
-func (x *exchange) run(a *asked, t *tap, out replier) (*outcome, *apiError) {
+func (x *exchange) run(a *asked, t *tap, out replier) (o *outcome, bad *apiError) {
 	release, bad := x.s.place(x)
 	if bad != nil {
 		return nil, bad
 	}
 	defer release()
+	var res *reason.Result
+	watched := x.watch(a)
+	defer func() { watched.ended(x.soFar(res, bad)) }()
 	ctx, cancel := context.WithCancelCause(x.r.Context())
 	defer cancel(nil)
 	defer context.AfterFunc(x.s.cut, func() { cancel(errCut) })()
 	x.lost = func() { cancel(errLost) }
-	res, err := a.method.Run(runContext{ctx}, t.generator(), a.question, a.params, out.event)
+	res, err := a.method.Run(runContext{ctx}, watched.tap(t.generator()), a.question, a.params, watched.events(out.event))
 	if res != nil {
 		x.tokens, x.traces = res.Tokens.Used, res.Launched
 	}

@@ -45,6 +45,9 @@ type Config struct {
 	// negative: at once.
 	Drain time.Duration
 
+	// Observers are told of requests as they think.
+	Observers []Observer
+
 	// Logger gets one line a request: never a prompt, an answer or a key.
 	// nil: none.
 	Logger *slog.Logger
