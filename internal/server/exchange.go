@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -41,7 +40,7 @@ type exchange struct {
 // in one reason, and is logged.
 func (s *Server) exchange(f func(*exchange)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		x := &exchange{s: s, w: w, r: r, rc: http.NewResponseController(w), id: rand.Text(), start: time.Now()}
+		x := &exchange{s: s, w: w, r: r, rc: http.NewResponseController(w), id: requestID(r.Context()), start: time.Now()}
 		s.counters.received()
 		defer x.done()
 		// A deadline of an earlier request on this connection must not stand.

@@ -1,6 +1,8 @@
 package server
 
 import (
+	"context"
+	"crypto/rand"
 	"time"
 
 	"orrery/think/llm"
@@ -24,6 +26,23 @@ type Watch interface {
 	Event(reason.Event)
 	// Ended is called once, last, also of runs that panicked.
 	Ended(Ended)
+}
+
+// WithID is a context whose request gets this id in place of a random one: a caller
+// in the same process, such as the page, knows its request before it runs. It must
+// not repeat.
+func WithID(ctx context.Context, id string) context.Context {
+	return context.WithValue(ctx, idKey{}, id)
+}
+
+type idKey struct{}
+
+// requestID is what WithID says, or a random id.
+func requestID(ctx context.Context) string {
+	if id, ok := ctx.Value(idKey{}).(string); ok {
+		return id
+	}
+	return rand.Text()
 }
 
 // Asked is a request whose run begins.

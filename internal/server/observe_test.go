@@ -3,12 +3,15 @@ package server
 import (
 	"context"
 	"iter"
+	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"orrery/think/llm"
+	"orrery/think/llm/llmtest"
 	"orrery/think/reason"
 )
 
@@ -77,4 +80,19 @@ func TestObserver(t *testing.T) {
 			t.Errorf("a client that left: %+v", left.ended)
 		}
 	})
+}
+
+// A caller in the same process may name its request.
+func TestWithID(t *testing.T) {
+	n := &notes{}
+	s, err := New(Config{Generator: &llmtest.Scripted{Pick: func(llm.Request) llmtest.Script { return llmtest.Words(5, "\\boxed{4}") }}, Observers: []Observer{n}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := httptest.NewRecorder()
+	r := httptest.NewRequestWithContext(WithID(t.Context(), "MINE"), "POST", "/v1/chat/completions", strings.NewReader(`{`+user+`}`))
+	s.ServeHTTP(w, r)
+	if got := w.Header().Get("X-Request-Id"); got != "MINE" || len(n.asked) != 1 || n.asked[0].ID != "MINE" {
+		t.Errorf("the reply is of request %q, watched as %+v", got, n.asked)
+	}
 }

@@ -547,13 +547,13 @@ func TestResultShape(t *testing.T) {
 // tokens_saved_estimate by hand: completed traces are 10 and 20 long (m = 15),
 // one was stopped at 4 (saves 11), one was never launched (saves 15).
 func TestSavedEstimate(t *testing.T) {
-	got := count([]TraceResult{{StopReason: vote.EOS, Tokens: 10}, {StopReason: vote.Length, Tokens: 20},
+	got := Count([]TraceResult{{StopReason: vote.EOS, Tokens: 10}, {StopReason: vote.Length, Tokens: 20},
 		{StopReason: vote.LowConfidence, Tokens: 4, TokenIndex: new(int)}, {StopReason: vote.UpstreamError, Tokens: 3},
 		{StopReason: vote.Consensus, Tokens: 40, TokenIndex: new(int)}}, 1)
 	if *got.SavedEstimate != 26 || got.Used != 77 {
 		t.Errorf("%+v", got)
 	}
-	if count(nil, 3).SavedEstimate != nil {
+	if Count(nil, 3).SavedEstimate != nil {
 		t.Error("an estimate without completed traces")
 	}
 }

@@ -129,7 +129,7 @@ func (e *engine) result() *Result {
 		r.Traces = append(r.Traces, e.trace(s))
 		r.QueueSeconds += s.end.QueueSeconds
 	}
-	r.Tokens = count(r.Traces, r.NotLaunched)
+	r.Tokens = Count(r.Traces, r.NotLaunched)
 	return r
 }
 
@@ -162,8 +162,10 @@ func (e *engine) trace(s *stream) TraceResult {
 	return t
 }
 
-// count adds the traces' tokens up.
-func count(traces []TraceResult, notLaunched int) Tokens {
+// Count adds the tokens of traces up that have ended; of each it reads Tokens,
+// AfterStop, Phase, StopReason and TokenIndex. A run that goes on has no traces yet
+// that will not be launched.
+func Count(traces []TraceResult, notLaunched int) Tokens {
 	t := Tokens{ByPhase: map[vote.Phase]int{}, ByReason: map[vote.StopReason]int{}}
 	completed, full := 0, 0
 	for _, tr := range traces {
