@@ -72,6 +72,7 @@ Methods:
 	f.IntVar(&cfg.MaxBudget, "max-budget", 0, "traces of one request (default 512)")
 	f.DurationVar(&cfg.Drain, "drain", 0, "what running requests get to finish after SIGTERM (default 30s)")
 	f.DurationVar(&cfg.Notice, "notice", 0, "how long to go on accepting after /readyz says no (default 0s)")
+	f.StringSliceVar(&cfg.Hosts, "allow-host", nil, "names that requests may call this server by; matters where it needs no key and listens on this machine alone")
 	f.BoolVar(&logRequests, "log", false, "log one line a request to stderr, without prompts, answers or keys")
 	return c
 }
@@ -111,15 +112,19 @@ func (a *app) serve(ctx context.Context, src *source, cfg server.Config, listen 
 	} else if err := single.Suits(g.Info(), reason.Params{Thoughts: cfg.Defaults.Thoughts}); err != nil {
 		return usageError{err}
 	}
-	s, err := server.New(cfg)
-	if err != nil {
-		return usageError{err}
-	}
 	l, err := net.Listen("tcp", listen)
 	if err != nil {
 		return fmt.Errorf("serve: %w: choose another address with --listen", err)
 	}
 	address := l.Addr().(*net.TCPAddr)
+	if len(cfg.Hosts) > 0 || address.IP.IsLoopback() && len(cfg.Keys) == 0 {
+		cfg.Hosts = append(cfg.Hosts, "localhost") // nothing but names protects it from its user's browser
+	}
+	s, err := server.New(cfg)
+	if err != nil {
+		l.Close()
+		return usageError{err}
+	}
 	host := address.IP.String()
 	if address.IP.IsUnspecified() {
 		host = "localhost"

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"slices"
 	"time"
 
@@ -25,6 +26,19 @@ type Config struct {
 	// Keys are the API keys, any of which opens the routes under /v1/.
 	// None: whoever can connect may ask.
 	Keys []string
+
+	// Page answers / and /api/: the web page and what it asks. What is under
+	// /api/ needs a key as /v1/ does; the rest, which is files, does not. Each
+	// piece of its replies has WriteTimeout to be taken, and the contexts of its
+	// requests end when the server does. A request that it makes of this Server
+	// itself is let in if its context is, or comes from, one of a request under
+	// /api/ (see [context.WithoutCancel]). nil: / is a hint.
+	Page http.Handler
+	// Hosts are the names, in lower case, that requests may call this server by
+	// in their Host header, besides addresses: what keeps web pages from
+	// reaching a server that needs no key by pointing a name of theirs at it.
+	// None: any name.
+	Hosts []string
 
 	MaxBody     int64 // bytes of a request's body. 0: 1 MiB
 	MaxRequests int   // requests that run at once. 0: 64

@@ -32,6 +32,8 @@ type Server struct {
 
 	cut      context.Context // ends when running requests must
 	cutShort context.CancelFunc
+	pages    context.Context // ends when the page's requests must
+	endPages context.CancelFunc
 }
 
 // New checks cfg and makes a Server. It starts nothing.
@@ -45,6 +47,7 @@ func New(cfg Config) (*Server, error) {
 		tickets: make(chan struct{}, cfg.MaxRequests+cfg.MaxQueue), places: make(chan struct{}, cfg.MaxRequests),
 		closing: make(chan struct{})}
 	s.cut, s.cutShort = context.WithCancel(context.Background())
+	s.pages, s.endPages = context.WithCancel(context.Background())
 	s.mux.Handle("/v1/chat/completions", s.api(http.MethodPost, func(x *exchange) { x.ask(chat) }))
 	s.mux.Handle("/v1/completions", s.api(http.MethodPost, func(x *exchange) { x.ask(completions) }))
 	s.mux.Handle("/v1/models", s.api(http.MethodGet, (*exchange).models))
@@ -52,7 +55,7 @@ func New(cfg Config) (*Server, error) {
 	s.mux.Handle("/v1/", s.api("", func(x *exchange) { x.fail(noRoute(x.r)) }))
 	s.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) { s.plain(w, http.StatusOK, "ok\n") })
 	s.mux.HandleFunc("GET /readyz", s.ready)
-	s.mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) { s.plain(w, http.StatusOK, hint) })
+	s.mountPage()
 	return s, nil
 }
 
@@ -62,16 +65,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.Serve
 // api makes a handler of a route under /v1/: keys and verbs are checked first.
 func (s *Server) api(verb string, f func(*exchange)) http.Handler {
 	return s.exchange(func(x *exchange) {
-		if err := s.foreign.Check(x.r); err != nil {
-			x.fail(&apiError{Status: http.StatusForbidden, Reason: Unauthorized, Type: typeAuth, Code: "cross_origin",
-				Message: "the request comes from a web page of another origin, which may not ask through its visitors' browsers; call the API from a program"})
+		r, bad := s.guard(x.r)
+		if bad != nil {
+			x.fail(bad)
 			return
 		}
-		if !s.keys.admits(x.r) {
-			x.fail(&apiError{Status: http.StatusUnauthorized, Reason: Unauthorized, Type: typeAuth, Code: "invalid_api_key",
-				Message: "the request has no API key that this server knows; send one as the header Authorization: Bearer KEY"})
-			return
-		}
+		x.r = r
 		if verb != "" && x.r.Method != verb && (verb != http.MethodGet || x.r.Method != http.MethodHead) {
 			x.w.Header().Set("Allow", verb)
 			x.fail(&apiError{Status: http.StatusMethodNotAllowed, Reason: BadRequest, Type: typeInvalid, Code: "method_not_allowed",
@@ -136,7 +135,9 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		return errors.New("serve: this server has served already; make another")
 	}
 	hs := &http.Server{
-		Handler: s, ReadHeaderTimeout: s.cfg.ReadTimeout, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		Handler: s, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		// Of headers and of bodies that no handler reads; one that does sets its own.
+		ReadTimeout: s.cfg.ReadTimeout,
 		ErrorLog: slog.NewLogLogger(s.cfg.Logger.Handler(), slog.LevelDebug), // clients' broken connections
 	}
 	failed := make(chan error, 1)
@@ -162,19 +163,22 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	return errors.Join(cause, err)
 }
 
-// drain ends what runs: gently, then firmly.
+// drain ends what runs: gently, then firmly. Requests that this process asked
+// itself have no connection that [http.Server.Shutdown] could wait for; they are
+// waited for here. The page's event streams end after the last of them.
 func (s *Server) drain(hs *http.Server) error {
 	gentle, cancel := context.WithTimeout(context.Background(), s.cfg.Drain)
 	defer cancel()
 	defer s.cutShort()
-	if s.cfg.Drain > 0 && hs.Shutdown(gentle) == nil {
+	defer s.endPages()
+	if s.cfg.Drain > 0 && s.shutdown(gentle, hs) {
 		return nil
 	}
 	s.cfg.Logger.Warn("cutting requests short", "open", s.Stats().Open)
 	s.cutShort()
 	firm, cancel := context.WithTimeout(context.Background(), cutGrace)
 	defer cancel()
-	if hs.Shutdown(firm) == nil {
+	if s.shutdown(firm, hs) {
 		return nil
 	}
 	hs.Close()
@@ -184,6 +188,18 @@ func (s *Server) drain(hs *http.Server) error {
 	case <-time.After(cutGrace):
 		return fmt.Errorf("serve: %d requests did not end within %v of being cut; the generator does not obey its context", s.Stats().Open, 2*cutGrace)
 	}
+}
+
+// shutdown waits until nothing runs, and reports whether that was before ctx ended.
+func (s *Server) shutdown(ctx context.Context, hs *http.Server) bool {
+	closed := make(chan error, 1)
+	go func() { closed <- hs.Shutdown(ctx) }() // no more connections from here on
+	select {
+	case <-s.counters.whenIdle():
+		s.endPages()
+	case <-ctx.Done():
+	}
+	return <-closed == nil && s.Stats().Open == 0
 }
 
 // models answers GET /v1/models: the plain name and one for each method that
