@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -9,6 +11,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"orrery/internal/local"
+	"orrery/learn/latent"
+	"orrery/learn/nn"
 	"orrery/learn/recipe"
 	"orrery/learn/train"
 	"orrery/report"
@@ -27,8 +31,8 @@ settings of one, or the config.json of an earlier run. Ctrl-C saves a
 checkpoint; the same command with --resume goes on from it, to the same bytes
 as a run that was never interrupted.
 
-Recipes that tune a model start from the built-in one, or from --from; coconut ones
-from nothing, or from --from. What a run
+Recipes that tune a model start from the built-in one, or from --from; coconut and
+superposition ones from nothing, or from --from. What a run
 leaves, and what its metrics mean, is in docs/training.md.
 
 Recipes:
@@ -75,8 +79,14 @@ func openBase(from string) (*train.Base, error) {
 	if from == "" || from == "builtin" {
 		b.Name, files = "builtin", local.BuiltinFiles()
 	}
-	var err error
-	if b.Model, b.Vocab, err = local.Load(files); err != nil {
+	_, err := latent.ReadSymbols(files)
+	switch {
+	case err == nil:
+		b.Model, err = nn.LoadFS(files)
+	case errors.Is(err, fs.ErrNotExist):
+		b.Model, b.Vocab, err = local.Load(files)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("train --from %s: %w: give the folder of a trained model, such as runs/NAME/final", b.Name, err)
 	}
 	return b, nil

@@ -81,6 +81,11 @@ func (s *Coconut) prepare(name string, o Options) (*train.Run, error) {
 	if err != nil {
 		return fail(err)
 	}
+	if o.Base != nil {
+		if err := wantWords(o.Base); err != nil {
+			return fail(err)
+		}
+	}
 	if o.Base != nil && !slices.Equal(o.Base.Vocab.Words(), v.Words()) {
 		return fail(fmt.Errorf("the model %s has another vocabulary than task %s has with vocabulary %q: start from one that was trained on the same", o.Base.Name, s.Task, s.Vocabulary))
 	}

@@ -60,6 +60,9 @@ func tuning(name string, o Options, s Settings, c train.Config, mix []train.Mix)
 	if err := o.Base.Check(); err != nil {
 		return nil, fmt.Errorf("recipe %s: %w", name, err)
 	}
+	if err := wantWords(o.Base); err != nil {
+		return nil, fmt.Errorf("recipe %s: %w", name, err)
+	}
 	problems, err := train.NewProblems(o.Base.Vocab, mix, c.Seed, c.Eval.Problems)
 	if err != nil {
 		return nil, fmt.Errorf("recipe %s: %w", name, err)
@@ -68,4 +71,12 @@ func tuning(name string, o Options, s Settings, c train.Config, mix []train.Mix)
 		Dir: o.Dir, Resume: o.Resume, Recipe: Choice{name, s},
 		Config: c, Base: o.Base, Source: problems,
 	}, nil
+}
+
+// wantWords refuses a base without a vocabulary.
+func wantWords(b *train.Base) error {
+	if b.Vocab == nil {
+		return fmt.Errorf("the model %s answers graph questions in symbols and knows no words: give a model with a tokenizer.json", b.Name)
+	}
+	return nil
 }

@@ -41,18 +41,29 @@ type Superposition struct {
 	// source is what must be learnt first, and among few edges chance finds it soonest.
 	GraphRamp    int        `json:"graph_ramp"`
 	ExtraQueries int        `json:"extra_queries"` // further questions of each graph
+	HopWeights   [4]float64 `json:"hop_weights"`   // how often a further question's target is 1, 2, 3 or 4 hops away, where there is one
+	OwnRoot      float64    `json:"own_root"`      // probability that a further question has the graph's own root; else a random source
 	SortedIDs    bool       `json:"sorted_ids"`    // nodes keep their topologically sorted ids; false: random ones
 	Level        task.Level `json:"level"`         // of task symbols
 
 	Model nn.Config    `json:"model"` // vocab_size, bos and eos are the symbols'
 	Train train.Config `json:"train"`
+
+	goesOn bool // it is nothing without a model to begin from
 }
 
 func init() {
 	Register(Recipe{
 		Name:  "superposition",
 		About: "which of two nodes can be reached: a two-layer model with continuous thoughts (about an hour on a core)",
+		May:   true,
 		New:   func() Settings { return superposition() },
+	})
+	Register(Recipe{
+		Name:  "superposition-deep",
+		About: "goes on with such a model (--from) on the questions that it finds hardest, far targets of the graphs' own roots",
+		May:   true,
+		New:   func() Settings { return deepSuperposition() },
 	})
 	Register(Recipe{
 		Name:  "superposition-small",
@@ -77,7 +88,7 @@ func superposition() *Superposition {
 	return &Superposition{
 		Method: latent.ReachThoughts, Targets: "path",
 		FirstStage: 5000, StageSteps: 3000, Stages: 4, Mix: 0.1, Curriculum: true,
-		GraphRamp: 4000, ExtraQueries: 12,
+		GraphRamp: 4000, ExtraQueries: 12, HopWeights: [4]float64{1, 1, 1, 1},
 		Model: nn.Config{
 			HiddenSize: 128, Layers: 2, Heads: 4, Intermediate: 512, MaxPositions: 256,
 			Positions: "learned", Norm: "layer", MLP: "gelu", Bias: true, Tied: true,
@@ -89,6 +100,15 @@ func superposition() *Superposition {
 			Eval:      train.Evaluation{Every: 1000, Problems: 200, MaxTokens: 1},
 		},
 	}
+}
+
+// deepSuperposition goes on from a model of superposition's.
+func deepSuperposition() *Superposition {
+	s := superposition()
+	s.goesOn, s.Curriculum, s.FirstStage, s.GraphRamp = true, false, 0, 0
+	s.HopWeights, s.OwnRoot = [4]float64{1, 1, 2, 4}, 0.5
+	s.Train.Seed, s.Train.Steps, s.Train.Optimizer.LR = 2, 30000, 5e-4
+	return s
 }
 
 // smallSuperposition is for a first look.
@@ -118,6 +138,8 @@ func (s *Superposition) check() error {
 		{s.Mix >= 0 && s.Mix <= 1, "mix", s.Mix, "a probability"},
 		{s.GraphRamp >= 0, "graph_ramp", s.GraphRamp, "0 or more"},
 		{s.ExtraQueries >= 0, "extra_queries", s.ExtraQueries, "0 or more"},
+		{slices.Min(s.HopWeights[:]) >= 0 && slices.Max(s.HopWeights[:]) > 0, "hop_weights", s.HopWeights, "four weights of 0 or more, and not all 0"},
+		{s.OwnRoot >= 0 && s.OwnRoot <= 1, "own_root", s.OwnRoot, "a probability"},
 		{s.Level == task.Standard || s.Level == task.Easy || s.Level == task.Hard, "level", s.Level, "0 (standard), 1 (easy) or 2 (hard)"},
 	} {
 		if !c.ok {
@@ -136,6 +158,18 @@ func (s *Superposition) Run(ctx context.Context, name string, o Options) error {
 	if o.Dir == "" {
 		return fail(errors.New("no run folder is given"))
 	}
+	switch {
+	case o.Base == nil && s.goesOn:
+		return fail(errors.New("it goes on with a trained model: give one with --from, such as runs/superposition/final"))
+	case o.Base != nil:
+		if err := o.Base.Check(); err != nil {
+			return fail(err)
+		}
+		if o.Base.Vocab != nil || o.Base.Model.Config.VocabSize != task.SymbolCount {
+			return fail(fmt.Errorf("the model %s has another vocabulary than graph questions in symbols: give one of a superposition recipe, or none to begin from nothing", o.Base.Name))
+		}
+		s.Model = o.Base.Model.Config
+	}
 	s.Model.VocabSize, s.Model.BOS, s.Model.EOS = task.SymbolCount, task.SymbolEOS, task.SymbolEOS
 	mix := train.Mix{Task: task.SymbolTask{}.Name(), Weight: 1, Easy: s.Level == task.Easy, Hard: s.Level == task.Hard}
 	problems, err := train.NewProblems(nil, []train.Mix{mix}, s.Train.Seed, s.Train.Eval.Problems)
@@ -143,7 +177,7 @@ func (s *Superposition) Run(ctx context.Context, name string, o Options) error {
 		return fail(err)
 	}
 	r := train.Run{
-		Dir: o.Dir, Resume: o.Resume, Recipe: Choice{name, s}, Config: s.Train, Model: s.Model,
+		Dir: o.Dir, Resume: o.Resume, Recipe: Choice{name, s}, Config: s.Train, Base: o.Base, Model: s.Model,
 		Source: &graphs{s, problems.HeldOut()}, Files: map[string][]byte{latent.SymbolsFile: latent.NewSymbolsInfo(s.Method, s.Stages).Bytes()},
 	}
 	return r.Train(ctx, o.Progress)
@@ -195,7 +229,7 @@ func (g *graphs) Draw(rng *rand.Rand, step int) train.Example {
 	e := train.Example{Tokens: trunk, Targets: slices.Repeat([]int{-1}, len(trunk)), Branch: make([]int, len(trunk))}
 	g.ask(&e, 1, rng, step, s)
 	for n := range g.ExtraQueries {
-		if other, ok := otherNodes(rng, s); ok {
+		if other, ok := g.otherNodes(rng, s); ok {
 			g.ask(&e, n+2, rng, step, other)
 		}
 	}
@@ -255,32 +289,54 @@ func at(distances []int, d int) (nodes []int) {
 	return nodes
 }
 
-// otherNodes asks about another root of the same graph: a node 1 to 4 hops below it, each
-// as often, and one that cannot be reached. ok is false where the drawn root has no
+// otherNodes asks something else of the same graph: whether a node some hops below a
+// root can be reached, or one that cannot. ok is false where the drawn roots have no
 // such nodes.
-func otherNodes(rng *rand.Rand, s task.Symbols) (q task.Symbols, ok bool) {
+func (s *Superposition) otherNodes(rng *rand.Rand, q task.Symbols) (task.Symbols, bool) {
 	const tries = 20
 	inEdge := make([]bool, task.SymbolNodes)
-	for _, e := range s.Edges {
+	for _, e := range q.Edges {
 		inEdge[e[0]], inEdge[e[1]] = true, true
 	}
+	own := s.OwnRoot > 0 && rng.Float64() < s.OwnRoot
 	for range tries {
-		q = s
-		q.Root = s.Edges[rng.IntN(len(s.Edges))][0]
-		distance := s.Graph().Distances(q.Root)
-		below := at(distance, 1+rng.IntN(4))
+		other := q
+		if !own {
+			other.Root = q.Edges[rng.IntN(len(q.Edges))][0]
+		}
+		distance := other.Graph().Distances(other.Root)
+		below := at(distance, 1+s.hops(rng))
 		beside := slices.DeleteFunc(at(distance, -1), func(v int) bool { return !inEdge[v] })
 		if len(below) == 0 || len(beside) == 0 {
 			continue
 		}
-		q.Target = below[rng.IntN(len(below))]
-		q.Candidates = [2]int{q.Target, beside[rng.IntN(len(beside))]}
+		other.Target = below[rng.IntN(len(below))]
+		other.Candidates = [2]int{other.Target, beside[rng.IntN(len(beside))]}
 		if rng.IntN(2) == 0 {
-			q.Candidates[0], q.Candidates[1] = q.Candidates[1], q.Candidates[0]
+			other.Candidates[0], other.Candidates[1] = other.Candidates[1], other.Candidates[0]
 		}
-		return q, true
+		return other, true
 	}
-	return s, false
+	return q, false
+}
+
+// hops draws from HopWeights, counted from 0.
+func (s *Superposition) hops(rng *rand.Rand) int {
+	if w := s.HopWeights; w[0] == w[1] && w[1] == w[2] && w[2] == w[3] {
+		return rng.IntN(len(w))
+	}
+	total := 0.0
+	for _, w := range s.HopWeights {
+		total += w
+	}
+	u := rng.Float64() * total
+	for h, w := range s.HopWeights[:3] {
+		if u < w {
+			return h
+		}
+		u -= w
+	}
+	return 3
 }
 
 // Style implements train.Styled.

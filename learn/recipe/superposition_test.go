@@ -3,6 +3,7 @@ package recipe
 import (
 	"context"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -21,11 +22,11 @@ func chosen(t *testing.T) []task.Symbols {
 	t.Helper()
 	rng := rand.New(rand.NewPCG(2, 2))
 	var list []task.Symbols
-	seen := make([]int, 5)
+	seen, r := make([]int, 5), superposition()
 	for len(list) < 40 {
 		p := task.SymbolTask{}.Generate(rng, task.Standard)
 		for range 8 {
-			if q, ok := otherNodes(rng, symbolsOf(p)); ok {
+			if q, ok := r.otherNodes(rng, symbolsOf(p)); ok {
 				seen[q.Graph().Hops()]++
 				list = append(list, q)
 			}
@@ -221,11 +222,97 @@ func TestSuperpositionRefuses(t *testing.T) {
 		"mix":           func(s *Superposition) { s.Mix = 2 },
 		"extra_queries": func(s *Superposition) { s.ExtraQueries = -1 },
 		"level":         func(s *Superposition) { s.Level = 7 },
+		"hop_weights":   func(s *Superposition) { s.HopWeights = [4]float64{} },
+		"own_root":      func(s *Superposition) { s.OwnRoot = 1.5 },
 	} {
 		s := superposition()
 		change(s)
 		if err := s.Run(context.Background(), "superposition", Options{Dir: t.TempDir()}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want an error about %s", err, want)
+		}
+	}
+}
+
+// TestHarderQuestions: hops are drawn as their weights say, and half of the questions
+// of the deep recipe are about the graph's own root.
+func TestHarderQuestions(t *testing.T) {
+	s, rng := deepSuperposition(), rand.New(rand.NewPCG(8, 8))
+	const n = 8000
+	var drawn [4]int
+	for range n {
+		drawn[s.hops(rng)]++
+	}
+	for h, w := range s.HopWeights {
+		p := w / 8
+		// Six deviations of a share of n draws.
+		if got := float64(drawn[h]) / n; math.Abs(got-p) > 6*math.Sqrt(p*(1-p)/n) {
+			t.Errorf("%d hops come with %.3f, want %.3f", h+1, got, p)
+		}
+	}
+	// shares of questions about the graph's own root, and of 3 hops or more
+	shares := func(s *Superposition) (own, deep float64) {
+		all := 0.0
+		for range 60 {
+			q := symbolsOf(task.SymbolTask{}.Generate(rng, task.Standard))
+			for range 12 {
+				if other, ok := s.otherNodes(rng, q); ok {
+					all++
+					if other.Root == q.Root {
+						own++
+					}
+					if other.Graph().Hops() >= 3 {
+						deep++
+					}
+				}
+			}
+		}
+		return own / all, deep / all
+	}
+	own, deep := shares(s)
+	if _, before := shares(superposition()); own < 0.45 || deep < 1.3*before {
+		t.Errorf("%.2f of the questions are the root's, %.2f of 3 hops or more (%.2f in the first recipe)", own, deep, before)
+	}
+}
+
+// TestSuperpositionGoesOn: a run may begin from a model of symbols, whose shape it
+// takes, and from no other.
+func TestSuperpositionGoesOn(t *testing.T) {
+	model, err := nn.New(nn.Config{VocabSize: task.SymbolCount, BOS: task.SymbolEOS, EOS: task.SymbolEOS, HiddenSize: 16, Layers: 2, Heads: 2, Intermediate: 24, MaxPositions: 256,
+		Positions: "learned", Norm: "layer", MLP: "gelu", Bias: true, Tied: true}, 5)
+	if err != nil {
+		t.Fatal(err)
+	}
+	base := &train.Base{Name: "symbols", Model: model}
+	s := deepSuperposition()
+	s.Train.Steps, s.Train.BatchTokens, s.Train.Eval.Problems, s.Train.Optimizer.LR = 1, 100, 1, 1e-9
+	dir := filepath.Join(t.TempDir(), "run")
+	if err := s.Run(t.Context(), "superposition-deep", Options{Dir: dir, Base: base}); err != nil {
+		t.Fatal(err)
+	}
+	got, err := nn.Load(filepath.Join(dir, "final"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, p := range got.Params() {
+		for j, x := range p.Val.Data { // a step of Adam moves a weight by the rate at most
+			if d := math.Abs(float64(x - model.Params()[i].Val.Data[j])); d > 1e-8 {
+				t.Fatalf("%s is %g away from the model that the run began from", p.Name, d)
+			}
+		}
+	}
+	if err := deepSuperposition().Run(t.Context(), "superposition-deep", Options{Dir: t.TempDir(), Base: smallBase(t)}); err == nil || !strings.Contains(err.Error(), "symbols") {
+		t.Errorf("from a model of words: %v", err)
+	}
+	if err := deepSuperposition().Run(t.Context(), "superposition-deep", Options{Dir: t.TempDir()}); err == nil || !strings.Contains(err.Error(), "--from") {
+		t.Errorf("from nothing: %v", err)
+	}
+	for _, name := range []string{"sft", "grpo", "coconut"} {
+		r, err := Lookup(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Start(t.Context(), Options{Dir: t.TempDir(), Base: base}); err == nil || !strings.Contains(err.Error(), "symbols") {
+			t.Errorf("%s from a model of symbols: %v", name, err)
 		}
 	}
 }

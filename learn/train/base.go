@@ -16,7 +16,7 @@ import (
 type Base struct {
 	Name  string // what the user called it, for messages and config.json
 	Model *nn.Model
-	Vocab *token.Vocab
+	Vocab *token.Vocab // nil: its tokens are no words, as in graph questions in symbols
 }
 
 // origin is what config.json keeps of a Base.
@@ -31,8 +31,10 @@ type origin struct {
 func (b *Base) Fingerprint() string {
 	h := sha256.New()
 	fmt.Fprintf(h, "%+v\n", b.Model.Config)
-	for id := range b.Vocab.Size() {
-		fmt.Fprintf(h, "%q ", b.Vocab.Bytes(id))
+	if b.Vocab != nil {
+		for id := range b.Vocab.Size() {
+			fmt.Fprintf(h, "%q ", b.Vocab.Bytes(id))
+		}
 	}
 	var buf []byte
 	for _, p := range b.Model.Params() {
@@ -54,12 +56,13 @@ func (b *Base) Check() error {
 		return fmt.Errorf("starting from the model %s: %s: give the folder of a model that orrery trained, such as runs/NAME/final", b.Name, fmt.Sprintf(format, args...))
 	}
 	switch {
+	case c.Bidirectional:
+		return fail("it is bidirectional and writes no text from left to right")
+	case b.Vocab == nil:
 	case c.VocabSize != b.Vocab.Size():
 		return fail("its weights are for %d tokens, its tokenizer has %d", c.VocabSize, b.Vocab.Size())
 	case c.BOS != b.Vocab.BOS() || c.EOS != b.Vocab.EOS():
 		return fail("its config.json begins and ends texts with tokens %d and %d, its tokenizer with %d and %d", c.BOS, c.EOS, b.Vocab.BOS(), b.Vocab.EOS())
-	case c.Bidirectional:
-		return fail("it is bidirectional and writes no text from left to right")
 	}
 	for _, p := range b.Model.Params() {
 		for i, x := range p.Val.Data {
