@@ -50,21 +50,21 @@ Methods:
 			if err := noZero(cmd.Flags(), "n", "problems-at-once"); err != nil {
 				return err
 			}
-			if len(models) > 0 {
-				return a.evalLatent(cmd, models, o.N, o.Params.Seed, file, html)
-			}
-			o.Seed = o.Params.Seed
-			o.Params.Seed = 0
 			if err := parseLevel(level, &o.Level); err != nil {
 				return err
 			}
+			if file != "" && cmd.Flags().Changed("level") {
+				return usagef("--file and --level contradict each other: a file's problems are as hard as they are; drop one")
+			}
+			if len(models) > 0 {
+				return a.evalLatent(cmd, models, o.Level, o.N, o.Params.Seed, file, html)
+			}
+			o.Seed = o.Params.Seed
+			o.Params.Seed = 0
 			if err := o.Validate(); err != nil {
 				return usageError{err}
 			}
 			if file != "" {
-				if cmd.Flags().Changed("level") {
-					return usagef("--file and --level contradict each other: a file's problems are as hard as they are; drop one")
-				}
 				if err := readProblems(&o, file); err != nil {
 					return err
 				}

@@ -3,12 +3,15 @@ package cli
 import (
 	"context"
 	"fmt"
+	"io"
+	"os"
 	"path/filepath"
 	"slices"
 
 	"github.com/spf13/cobra"
 
 	"orrery/internal/eval"
+	"orrery/learn/latent"
 	"orrery/learn/recipe"
 	"orrery/look/coconut"
 	"orrery/report"
@@ -20,8 +23,8 @@ const latentProblems = 500
 
 // evalLatent compares models that think in hidden states, beside the published
 // table.
-func (a *app) evalLatent(cmd *cobra.Command, dirs []string, n int, seed uint64, file, html string) error {
-	for _, other := range []string{"task", "method", "model", "upstream", "level", "out", "problems-at-once"} {
+func (a *app) evalLatent(cmd *cobra.Command, dirs []string, level task.Level, n int, seed uint64, file, html string) error {
+	for _, other := range []string{"task", "method", "model", "upstream", "out", "problems-at-once"} {
 		if cmd.Flags().Changed(other) {
 			return usagef("--models and --%s contradict each other: the models' own task and method are compared; drop one", other)
 		}
@@ -29,22 +32,19 @@ func (a *app) evalLatent(cmd *cobra.Command, dirs []string, n int, seed uint64, 
 	if err := writable(html, ""); err != nil {
 		return err
 	}
+	if _, err := latent.ReadSymbols(os.DirFS(dirs[0])); err == nil {
+		return a.evalReach(cmd, dirs, level, n, seed, file, html)
+	}
+	if cmd.Flags().Changed("level") {
+		return usagef("--level is for models of graph questions in symbols; tasks of these models have one level: drop it")
+	}
 	models, name, err := openLatent(dirs)
 	if err != nil {
 		return err
 	}
-	var ps []task.Problem
-	if file != "" {
-		if ps, err = readLatent(name, file, n); err != nil {
-			return err
-		}
-	} else {
-		if n == 0 {
-			n = latentProblems
-		}
-		if ps, err = coconut.Problems(name, n, seed); err != nil {
-			return err
-		}
+	ps, err := latentProblemsOf(name, level, n, seed, file)
+	if err != nil {
+		return err
 	}
 	bar := a.progress("eval", len(models))
 	var scores []*coconut.Score
@@ -58,7 +58,47 @@ func (a *app) evalLatent(cmd *cobra.Command, dirs []string, n int, seed uint64, 
 		bar.at(i+1, fmt.Sprintf("%s %.1f %%", m.Info.Method, 100*s.Main.Accuracy()))
 	}
 	bar.done()
-	c := coconut.Compare(name, ps, scores)
+	return a.showLatent(coconut.Compare(name, ps, scores), html)
+}
+
+// evalReach is the same for models of graph questions in symbols.
+func (a *app) evalReach(cmd *cobra.Command, dirs []string, level task.Level, n int, seed uint64, file, html string) error {
+	var models []*coconut.Reacher
+	for i, dir := range dirs {
+		if slices.Contains(dirs[:i], dir) {
+			return usagef("--models: %s is listed twice", dir)
+		}
+		m, err := coconut.OpenReacher(dir)
+		if err != nil {
+			return err
+		}
+		models = append(models, m)
+	}
+	ps, err := latentProblemsOf(models[0].Info.Task, level, n, seed, file)
+	if err != nil {
+		return err
+	}
+	bar := a.progress("eval", len(models))
+	var scores []*coconut.ReachScore
+	for i, m := range models {
+		s, err := m.Measure(cmd.Context(), ps, seed, func(what string) { bar.at(i, m.Dir+": "+what) })
+		if err != nil {
+			bar.done()
+			return err
+		}
+		scores = append(scores, s)
+		bar.at(i+1, fmt.Sprintf("%s %.1f %%", m.Info.Method, 100*s.Main.Accuracy()))
+	}
+	bar.done()
+	return a.showLatent(coconut.CompareReach(ps, scores), html)
+}
+
+// showLatent prints a comparison.
+func (a *app) showLatent(c interface {
+	Page(command string) report.Page
+	JSON() map[string]any
+	WriteTable(io.Writer) error
+}, html string) error {
 	if html != "" {
 		if err := c.Page("orrery " + shellQuote(withoutPasswords(a.args))).WriteFile(html); err != nil {
 			return err
@@ -68,6 +108,17 @@ func (a *app) evalLatent(cmd *cobra.Command, dirs []string, n int, seed uint64, 
 		return a.printJSON(c.JSON())
 	}
 	return c.WriteTable(a.out)
+}
+
+// latentProblemsOf are n problems of a file, or generated ones.
+func latentProblemsOf(name string, level task.Level, n int, seed uint64, file string) ([]task.Problem, error) {
+	if file != "" {
+		return readLatent(name, file, n)
+	}
+	if n == 0 {
+		n = latentProblems
+	}
+	return coconut.Problems(name, level, n, seed)
 }
 
 // openLatent opens models of one task.
@@ -110,7 +161,7 @@ func latentReport(ctx context.Context, page *report.Page, dir string, c *recipe.
 	if err != nil {
 		return err
 	}
-	ps, err := coconut.Problems(m.Info.Task, 200, 0)
+	ps, err := coconut.Problems(m.Info.Task, task.Standard, 200, 0)
 	if err != nil {
 		return err
 	}

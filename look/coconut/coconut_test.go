@@ -159,7 +159,7 @@ func saved(t *testing.T, m latent.Method) string {
 // A whole comparison of untrained models: every pass is made, every reply has a
 // class, and the page can be drawn.
 func TestMeasure(t *testing.T) {
-	ps, err := Problems("prosqa-tiny", 7, 4)
+	ps, err := Problems("prosqa-tiny", task.Standard, 7, 4)
 	if err != nil {
 		t.Fatal(err)
 	}

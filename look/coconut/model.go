@@ -53,15 +53,15 @@ func Open(dir string) (*Model, error) {
 // draws.
 const testStream = 0x74657374 << 32 // "test"
 
-// Problems generates n problems of a task for a seed.
-func Problems(name string, n int, seed uint64) ([]task.Problem, error) {
+// Problems generates n problems of a task and level for a seed.
+func Problems(name string, level task.Level, n int, seed uint64) ([]task.Problem, error) {
 	t, err := task.Lookup(name)
 	if err != nil {
 		return nil, err
 	}
 	ps := make([]task.Problem, n)
 	for i := range ps {
-		ps[i] = t.Generate(rand.New(rand.NewPCG(seed, testStream+uint64(i))), task.Standard)
+		ps[i] = t.Generate(rand.New(rand.NewPCG(seed, testStream+uint64(i))), level)
 	}
 	return ps, nil
 }

@@ -70,20 +70,29 @@ func (c *Comparison) sweepPlot() report.Block {
 		if len(s.Sweep) == 0 {
 			continue
 		}
-		line := report.Series{Name: string(s.Model.Info.Method) + " " + s.name(), Draw: report.LinePoints}
-		for k, t := range s.Sweep {
-			low, high := wilson(t.Hits(), len(t.Right))
-			line.X, line.Y = append(line.X, float64(k)), append(line.Y, t.Accuracy())
-			line.Low, line.High = append(line.Low, low), append(line.High, high)
-		}
-		plot.Series = append(plot.Series, line)
+		plot.Series = append(plot.Series, sweepSeries(string(s.Model.Info.Method)+" "+s.name(), s.Sweep))
 	}
 	return plot
 }
 
+// sweepSeries is accuracy with 0, 1, … thoughts, with intervals.
+func sweepSeries(name string, sweep []Tally) report.Series {
+	line := report.Series{Name: name, Draw: report.LinePoints}
+	for k, t := range sweep {
+		low, high := wilson(t.Hits(), len(t.Right))
+		line.X, line.Y = append(line.X, float64(k)), append(line.Y, t.Accuracy())
+		line.Low, line.High = append(line.Low, low), append(line.High, high)
+	}
+	return line
+}
+
 // name tells models of a method apart: the run's folder.
-func (s *Score) name() string {
-	dir := filepath.Clean(s.Model.Dir)
+func (s *Score) name() string { return runName(s.Model.Dir) }
+
+// runName is what a run's folder is called, without the "final" that training makes of
+// every run.
+func runName(dir string) string {
+	dir = filepath.Clean(dir)
 	if filepath.Base(dir) == "final" {
 		dir = filepath.Dir(dir)
 	}
