@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -16,14 +15,12 @@ import (
 
 func init() { register(serveCommand) }
 
-// apiKeysVariable is the environment variable with the keys that clients need.
-const apiKeysVariable = "ORRERY_API_KEYS"
-
 func serveCommand(a *app) *cobra.Command {
 	var src source
 	var pf paramFlags
 	var cfg server.Config
-	var listen, keyFile string
+	var listen string
+	var kf keyFlags
 	var logRequests bool
 	c := &cobra.Command{
 		Use:   "serve",
@@ -50,13 +47,16 @@ Methods:
 			if err := src.check(); err != nil {
 				return err
 			}
-			if cfg.Keys, err = apiKeys(keyFile); err != nil {
+			if cfg.Keys, err = kf.keys(); err != nil {
+				return err
+			}
+			if cfg.Limits, err = kf.defaults(); err != nil {
 				return err
 			}
 			if logRequests {
 				cfg.Logger = slog.New(slog.NewTextHandler(a.err, nil))
 			}
-			return a.serve(cmd.Context(), &src, cfg, listen)
+			return a.serve(cmd.Context(), &src, &kf, cfg, listen)
 		},
 	}
 	src.flags(c)
@@ -64,7 +64,7 @@ Methods:
 	pf.thoughtsFlag(c.Flags())
 	f := c.Flags()
 	f.StringVar(&listen, "listen", "127.0.0.1:8888", "address to listen on; \":8888\" is every interface")
-	f.StringVar(&keyFile, "keys-file", "", "file of API keys, one a line (or the variable "+apiKeysVariable+")")
+	kf.flags(f)
 	f.Int64Var(&cfg.MaxBody, "max-body", 0, "bytes of a request's body (default 1 MiB)")
 	f.IntVar(&cfg.MaxRequests, "max-requests", 0, "requests at once (default 64)")
 	f.IntVar(&cfg.MaxQueue, "max-queue", 0, "requests that wait for a place (default four times --max-requests)")
@@ -77,29 +77,7 @@ Methods:
 	return c
 }
 
-// apiKeys reads the keys that clients need, from the file or the environment.
-func apiKeys(file string) ([]string, error) {
-	text, sep := os.Getenv(apiKeysVariable), ","
-	if file != "" {
-		b, err := os.ReadFile(file)
-		if err != nil {
-			return nil, fmt.Errorf("read API keys: %w: give a readable file to --keys-file", err)
-		}
-		text, sep = string(b), "\n"
-	}
-	var keys []string
-	for k := range strings.SplitSeq(text, sep) {
-		if k = strings.TrimSpace(k); k != "" && !strings.HasPrefix(k, "#") {
-			keys = append(keys, k)
-		}
-	}
-	if file != "" && len(keys) == 0 {
-		return nil, usagef("--keys-file %s holds no key: write one a line, or drop the flag to let everyone in", file)
-	}
-	return keys, nil
-}
-
-func (a *app) serve(ctx context.Context, src *source, cfg server.Config, listen string) error {
+func (a *app) serve(ctx context.Context, src *source, kf *keyFlags, cfg server.Config, listen string) error {
 	g, closer, _, err := a.openMeasured(ctx, src)
 	if err != nil {
 		return err
@@ -143,6 +121,15 @@ func (a *app) serve(ctx context.Context, src *source, cfg server.Config, listen 
 		if !address.IP.IsLoopback() && len(cfg.Keys) == 0 {
 			fmt.Fprintf(a.err, "warning: anyone who can reach %s may ask: set --keys-file or %s\n", listen, apiKeysVariable)
 		}
+	}
+	if kf.file != "" {
+		defer a.onHangup("API keys", func() error {
+			keys, err := kf.keys()
+			if err != nil {
+				return err
+			}
+			return s.SetKeys(keys)
+		})()
 	}
 	err = s.Serve(ctx, l)
 	if !a.quiet {

@@ -37,6 +37,12 @@ type replier interface {
 
 // ask serves a request that makes tokens.
 func (x *exchange) ask(rt route) {
+	var limited *apiError
+	if x.allowance, limited = x.s.allow(x, x.client); limited != nil {
+		x.fail(limited)
+		return
+	}
+	defer x.allowance.end()
 	if err := x.s.ticket(); err != nil {
 		x.fail(err)
 		return
@@ -71,6 +77,10 @@ func (x *exchange) run(a *asked, t *tap, out replier) (o *outcome, bad *apiError
 	}
 	defer release()
 	var res *reason.Result
+	defer func() {
+		x.allowance.charge(t.used())
+		x.allowance.end()
+	}()
 	watched := x.watch(a)
 	defer func() { watched.ended(x.soFar(res, bad)) }()
 	ctx, cancel := context.WithCancelCause(x.r.Context())

@@ -2,63 +2,28 @@ package server
 
 import (
 	"context"
-	"crypto/sha256"
-	"crypto/subtle"
 	"net"
 	"net/http"
 	"slices"
 	"strings"
 )
 
-// keyring holds the hashes of API keys: equal lengths, so that comparing takes
-// the same time whatever was sent, and nothing to leak by accident.
-type keyring [][sha256.Size]byte
-
-func newKeyring(keys []string) keyring {
-	var k keyring
-	for _, key := range keys {
-		k = append(k, sha256.Sum256([]byte(key)))
-	}
-	return k
-}
-
-// admits reports whether a request carries one of the keys, or needs none.
-func (k keyring) admits(r *http.Request) bool {
-	if len(k) == 0 {
-		return true
-	}
-	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	if !strings.EqualFold(scheme, "Bearer") {
-		return false
-	}
-	sent := sha256.Sum256([]byte(strings.TrimSpace(token)))
-	found := 0
-	for i := range k { // all of them, so that the time says nothing about which
-		found |= subtle.ConstantTimeCompare(sent[:], k[i][:])
-	}
-	return found == 1
-}
-
-// admitted marks the context of a request that guard has let in, so that what
-// the page asks on its behalf within this process is let in as well. No client
-// can set it.
-type admitted struct{}
-
 // guard lets in requests of programs and of this server's own page that carry a
-// key, if keys are needed. The request that it returns is marked.
+// key, if keys are needed. The context of the request that it returns says whose.
 func (s *Server) guard(r *http.Request) (*http.Request, *apiError) {
-	if r.Context().Value(admitted{}) != nil {
+	if _, ok := r.Context().Value(clientKey{}).(*client); ok {
 		return r, nil
 	}
 	r, bad := s.outside(r)
 	if bad != nil {
 		return nil, bad
 	}
-	if !s.keys.admits(r) {
+	c := s.keys.Load().who(r)
+	if c == nil {
 		return nil, &apiError{Status: http.StatusUnauthorized, Reason: Unauthorized, Type: typeAuth, Code: "invalid_api_key",
 			Message: "the request has no API key that this server knows; send one as the header Authorization: Bearer KEY"}
 	}
-	return r.WithContext(context.WithValue(r.Context(), admitted{}, true)), nil
+	return r.WithContext(context.WithValue(r.Context(), clientKey{}, c)), nil
 }
 
 // outside keeps pages of other origins out, and names for this server that it

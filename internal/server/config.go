@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"slices"
 	"time"
 
 	"orrery/think/llm"
@@ -23,9 +22,15 @@ type Config struct {
 	// default, except for Seed: a request without one gets a random one.
 	Defaults reason.Params
 
-	// Keys are the API keys, any of which opens the routes under /v1/.
-	// None: whoever can connect may ask.
-	Keys []string
+	// Keys are the API keys, any of which opens the routes under /v1/ and /api/.
+	// None: whoever can connect may ask. See also [Server.SetKeys].
+	Keys []Key
+	// Limits are those of keys that say nothing, and, where no keys are needed,
+	// of all clients together. Zero fields: no limit.
+	Limits Limits
+	// Limiter decides on requests and tokens a minute, so that several servers
+	// can share them. nil, or while it fails: this process by itself.
+	Limiter Limiter
 
 	// Page answers / and /api/: the web page and what it asks. What is under
 	// /api/ needs a key as /v1/ does; the rest, which is files, does not. Each
@@ -89,9 +94,6 @@ func (c Config) resolved() (Config, error) {
 	}
 	if err := c.Defaults.Validate(); err != nil {
 		return c, fmt.Errorf("open a server: its default parameters are wrong: %w", err)
-	}
-	if slices.Contains(c.Keys, "") {
-		return c, errors.New("open a server: one of its API keys is empty; drop it, or give no keys at all to let everyone in")
 	}
 	defaults(&c.MaxBody, defaultMaxBody)
 	defaults(&c.MaxRequests, defaultMaxRequests)

@@ -25,6 +25,9 @@ type exchange struct {
 	id    string
 	start time.Time
 
+	client    *client    // nil before it was let in
+	allowance *allowance // of a request that makes tokens
+
 	reason Reason // set once
 	status int    // 0: nothing was sent yet
 	broken bool   // the client takes no more
@@ -82,7 +85,7 @@ func (x *exchange) done() {
 		status = statusGone
 	}
 	x.s.cfg.Logger.LogAttrs(context.WithoutCancel(x.r.Context()), level, "request",
-		slog.String("request", x.id), slog.String("route", x.r.Pattern), slog.String("model", x.model), slog.String("method", x.method),
+		slog.String("request", x.id), slog.String("client", x.client.called()), slog.String("route", x.r.Pattern), slog.String("model", x.model), slog.String("method", x.method),
 		slog.String("reason", string(x.reason)), slog.Int("status", status), slog.String("error", x.code),
 		slog.Int("traces", x.traces), slog.Int("tokens", x.tokens), slog.Float64("seconds", time.Since(x.start).Seconds()))
 	if p != nil && begun {

@@ -57,6 +57,7 @@ type tap struct {
 	keep  bool
 
 	mu     sync.Mutex
+	spent  int // tokens of all streams, their prompts included
 	prompt int
 	err    error
 	tokens []tokenLogprobs // not handed on yet
@@ -90,13 +91,43 @@ func (t *tap) Info() llm.Info { return t.inner.Info() }
 func (t *tap) Generate(ctx context.Context, r llm.Request) iter.Seq[llm.Event] {
 	events := t.inner.Generate(ctx, r)
 	return func(yield func(llm.Event) bool) {
+		var c cost
+		defer func() { t.spend(&c) }()
 		for ev := range events {
+			c.see(&ev)
 			t.see(&ev)
 			if !yield(ev) {
 				return
 			}
 		}
 	}
+}
+
+// cost is what one stream has cost so far, also one that is left before its end.
+type cost struct{ prompt, entries, made int }
+
+func (c *cost) see(ev *llm.Event) {
+	switch ev.Kind {
+	case llm.KindToken, llm.KindThought:
+		c.entries++
+	case llm.KindUsage:
+		c.prompt, c.made = max(c.prompt, ev.Usage.Prompt), max(c.made, ev.Usage.Completion)
+	case llm.KindEnd:
+		c.made = max(c.made, ev.End.Tokens)
+	}
+}
+
+func (t *tap) spend(c *cost) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.spent += c.prompt + max(c.made, c.entries)
+}
+
+// used is how many tokens the generator has read and made so far.
+func (t *tap) used() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.spent
 }
 
 func (t *tap) see(ev *llm.Event) {

@@ -49,6 +49,7 @@ func requestID(ctx context.Context) string {
 type Asked struct {
 	ID       string // as X-Request-Id says
 	Time     time.Time
+	Client   string // name of the API key; "" if none was needed
 	Route    string // "/v1/chat/completions" or "/v1/completions"
 	Model    string // plain name
 	Method   string
@@ -68,7 +69,7 @@ type Ended struct {
 // watch opens the watches of a run.
 func (x *exchange) watch(a *asked) watches {
 	var all watches
-	asked := Asked{ID: x.id, Time: time.Now(), Route: x.r.URL.Path, Model: x.s.cfg.Generator.Info().Model, Method: a.method.Name(),
+	asked := Asked{ID: x.id, Time: time.Now(), Client: x.client.called(), Route: x.r.URL.Path, Model: x.s.cfg.Generator.Info().Model, Method: a.method.Name(),
 		Question: a.question, Params: a.params, Stream: a.stream}
 	for _, o := range x.s.cfg.Observers {
 		if w := o.Asked(asked); w != nil {

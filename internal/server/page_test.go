@@ -61,7 +61,7 @@ func viewed(t *testing.T, cfg Config) (*service, *viewer) {
 // Files need no key, what is asked does, and neither is for other origins or
 // for names that are not this server's.
 func TestPageGuard(t *testing.T) {
-	sv, _ := viewed(t, Config{Generator: boxes("4"), Keys: []string{"k"}, Hosts: []string{"orrery"}})
+	sv, _ := viewed(t, Config{Generator: boxes("4"), Keys: []Key{NewKey("", "k")}, Hosts: []string{"orrery"}})
 	key := []string{"Authorization", "Bearer k"}
 	for _, tt := range []struct {
 		path, body string
@@ -113,7 +113,7 @@ func TestPageGuard(t *testing.T) {
 // viewers see it: the event stream is the last to go.
 func TestPageDrain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		sv, v := viewed(t, Config{Generator: paced("a b c d e f g h i j"), Keys: []string{"k"}, Drain: 20 * time.Second})
+		sv, v := viewed(t, Config{Generator: paced("a b c d e f g h i j"), Keys: []Key{NewKey("", "k")}, Drain: 20 * time.Second})
 		began := time.Now()
 		resp, err := sv.do(t.Context(), "/api/events", "", "Authorization", "Bearer k")
 		if err != nil {

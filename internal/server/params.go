@@ -67,7 +67,7 @@ func parameterNames() []string {
 // params are the parameters of a run: the server's defaults, then what the
 // request says in OpenAI's fields and in its orrery object, which may not
 // contradict each other, then the server's limits.
-func (s *Server) params(a *asked, b *body, o options) (reason.Params, *apiError) {
+func (s *Server) params(c *client, a *asked, b *body, o options) (reason.Params, *apiError) {
 	said := maps.Clone(o.said)
 	if said == nil {
 		said = map[string]json.RawMessage{}
@@ -110,7 +110,7 @@ func (s *Server) params(a *asked, b *body, o options) (reason.Params, *apiError)
 	if a.logprobs {
 		p.K = max(p.K, a.top, 1)
 	}
-	if err := s.limit(a.method, &p, said); err != nil {
+	if err := s.limit(c, a.method, &p, said); err != nil {
 		return p, err
 	}
 	if err := a.method.Check(p); err != nil {
@@ -190,15 +190,19 @@ func giveWay(p *reason.Params, said map[string]json.RawMessage) {
 	}
 }
 
-// limit holds a request to the server's limits: what it asks for beyond them
+// limit holds a request to the server's limits and its client's: what it asks for beyond them
 // is refused, what it leaves open is cut to them.
-func (s *Server) limit(m reason.Method, p *reason.Params, said map[string]json.RawMessage) *apiError {
+func (s *Server) limit(c *client, m reason.Method, p *reason.Params, said map[string]json.RawMessage) *apiError {
+	budget := s.cfg.MaxBudget
+	if own := c.limits.Budget; own > 0 && (budget == 0 || own < budget) {
+		budget = own
+	}
 	hold := func(name string, v *int, otherwise, most int) *apiError {
 		if !slices.Contains(m.Uses(), name) || most == 0 {
 			return nil
 		}
 		if _, ok := said[name]; ok && *v > most {
-			return invalid(name, fmt.Sprintf("field %s is %d and this server serves at most %d; lower it", name, *v, most))
+			return invalid(name, fmt.Sprintf("field %s is %d and at most %d is served; lower it", name, *v, most))
 		}
 		if *v == 0 {
 			*v = otherwise
@@ -206,10 +210,10 @@ func (s *Server) limit(m reason.Method, p *reason.Params, said map[string]json.R
 		*v = min(*v, most)
 		return nil
 	}
-	if err := hold("budget", &p.Budget, reason.DefaultBudget, s.cfg.MaxBudget); err != nil {
+	if err := hold("budget", &p.Budget, reason.DefaultBudget, budget); err != nil {
 		return err
 	}
-	if p.Warmup > p.Budget && p.Budget > 0 && s.cfg.MaxBudget > 0 {
+	if p.Warmup > p.Budget && p.Budget > 0 && budget > 0 {
 		if _, ok := said["warmup"]; !ok {
 			p.Warmup = 0 // a default that the limit has overtaken
 		}

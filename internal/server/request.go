@@ -154,6 +154,9 @@ func (x *exchange) read(rt route) (*asked, *apiError) {
 	if a.method, a.model, err = x.s.method(b.Model, o.Method); err != nil {
 		return nil, err
 	}
+	if err = x.client.permits(a.method.Name()); err != nil {
+		return nil, err
+	}
 	if a.question, err = question(&b, rt); err != nil {
 		return nil, err
 	}
@@ -169,7 +172,7 @@ func (x *exchange) read(rt route) (*asked, *apiError) {
 	if a.logprobs, a.top, err = logprobs(&b, rt, a.method); err != nil {
 		return nil, err
 	}
-	a.params, err = x.s.params(a, &b, o)
+	a.params, err = x.s.params(x.client, a, &b, o)
 	return a, err
 }
 

@@ -28,7 +28,13 @@ func TestNewRefuses(t *testing.T) {
 	for words, cfg := range map[string]Config{
 		"no generator":             {},
 		"default parameters":       {Generator: g, Defaults: reason.Params{Temperature: &negative}},
-		"API keys is empty":        {Generator: g, Keys: []string{"a", ""}},
+		"API key b is empty":       {Generator: g, Keys: []Key{NewKey("a", "a"), NewKey("b", "")}},
+		"named a; give":            {Generator: g, Keys: []Key{NewKey("a", "a"), NewKey("a", "b")}},
+		"keys a and b are the":     {Generator: g, Keys: []Key{NewKey("a", "x"), NewKey("b", "x")}},
+		"needs a name":             {Generator: g, Keys: []Key{NewKey("a\n", "x")}},
+		`unknown method "best"`:    {Generator: g, Keys: []Key{{Name: "a", Methods: []string{"best"}}}},
+		"key a: a limit of more":   {Generator: g, Keys: []Key{{Name: "a", Limits: Limits{Tokens: 1e9}}}},
+		"a server: a limit of":     {Generator: g, Limits: Limits{Requests: 1e9}},
 		"let nothing in":           {Generator: g, MaxRequests: -1},
 		"and -1 bytes let nothing": {Generator: g, MaxBody: -1},
 		"a timeout is negative":    {Generator: g, WriteTimeout: -time.Second},
@@ -143,7 +149,7 @@ func TestRoutes(t *testing.T) {
 }
 
 func TestKeys(t *testing.T) {
-	sv := serve(t, Config{Generator: boxes("4"), Keys: []string{"sk-one", "sk-two"}})
+	sv := serve(t, Config{Generator: boxes("4"), Keys: []Key{NewKey("", "sk-one"), NewKey("", "sk-two")}})
 	for header, status := range map[string]int{
 		"Bearer sk-one": 200, "Bearer sk-two": 200, "bearer  sk-two ": 200,
 		"": 401, "Bearer": 401, "Bearer ": 401, "sk-one": 401, "Basic sk-one": 401, "Bearer sk-on": 401, "Bearer sk-one2": 401, "Bearer sk-onesk-two": 401,
@@ -217,7 +223,7 @@ func TestEveryErrorKindHasAStatus(t *testing.T) {
 func TestLog(t *testing.T) {
 	var log bytes.Buffer
 	g := boxes("4213")
-	sv := serve(t, Config{Generator: g, Keys: []string{"sk-secret"}, Logger: slog.New(slog.NewJSONHandler(&log, nil))})
+	sv := serve(t, Config{Generator: g, Keys: []Key{NewKey("", "sk-secret")}, Logger: slog.New(slog.NewJSONHandler(&log, nil))})
 	sv.get("/v1/chat/completions", `{"model": "m@majority", "orrery": {"budget": 2}, "messages": [{"role": "user", "content": "private question"}]}`, "Authorization", "Bearer sk-secret")
 	sv.get("/v1/completions", `{"prompt": "private question", "n": 2}`, "Authorization", "Bearer sk-secret")
 	sv.get("/v1/chat/completions", `{"private": 1}`, "Authorization", "Bearer sk-guess")

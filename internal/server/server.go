@@ -17,7 +17,9 @@ import (
 // Server is the HTTP API. It is safe for concurrent use.
 type Server struct {
 	cfg      Config
-	keys     keyring
+	keys     atomic.Pointer[keyring]
+	limiter  steady
+	present  presence
 	mux      *http.ServeMux
 	foreign  *http.CrossOriginProtection
 	counters counters
@@ -42,10 +44,19 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, keys: newKeyring(cfg.Keys), mux: http.NewServeMux(), foreign: http.NewCrossOriginProtection(),
+	keys, err := newKeyring(cfg.Keys, cfg.Limits)
+	if err != nil {
+		return nil, fmt.Errorf("open a server: %w", err)
+	}
+	s := &Server{cfg: cfg, mux: http.NewServeMux(), foreign: http.NewCrossOriginProtection(),
 		created: time.Now().Unix(),
 		tickets: make(chan struct{}, cfg.MaxRequests+cfg.MaxQueue), places: make(chan struct{}, cfg.MaxRequests),
 		closing: make(chan struct{})}
+	s.keys.Store(keys)
+	s.limiter.shared, s.limiter.own = cfg.Limiter, newMemory()
+	s.limiter.failed = func(err error) {
+		cfg.Logger.Error("the shared limiter failed; limits are this process's own for a while", "error", err.Error(), "seconds", limiterRest.Seconds())
+	}
 	s.cut, s.cutShort = context.WithCancel(context.Background())
 	s.pages, s.endPages = context.WithCancel(context.Background())
 	s.mux.Handle("/v1/chat/completions", s.api(http.MethodPost, func(x *exchange) { x.ask(chat) }))
@@ -71,6 +82,7 @@ func (s *Server) api(verb string, f func(*exchange)) http.Handler {
 			return
 		}
 		x.r = r
+		x.client = r.Context().Value(clientKey{}).(*client)
 		if verb != "" && x.r.Method != verb && (verb != http.MethodGet || x.r.Method != http.MethodHead) {
 			x.w.Header().Set("Allow", verb)
 			x.fail(&apiError{Status: http.StatusMethodNotAllowed, Reason: BadRequest, Type: typeInvalid, Code: "method_not_allowed",
@@ -138,7 +150,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		Handler: s, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 		// Of headers and of bodies that no handler reads; one that does sets its own.
 		ReadTimeout: s.cfg.ReadTimeout,
-		ErrorLog: slog.NewLogLogger(s.cfg.Logger.Handler(), slog.LevelDebug), // clients' broken connections
+		ErrorLog:    slog.NewLogLogger(s.cfg.Logger.Handler(), slog.LevelDebug), // clients' broken connections
 	}
 	failed := make(chan error, 1)
 	go func() { failed <- hs.Serve(l) }()
@@ -210,7 +222,7 @@ func (x *exchange) models() {
 		Data   []model `json:"data"`
 	}
 	out := list{Object: "list", Data: []model{}}
-	for _, id := range x.s.modelNames() {
+	for _, id := range x.s.modelNames(x.client) {
 		out.Data = append(out.Data, x.s.model(id))
 	}
 	if x.json(http.StatusOK, out) {
@@ -255,11 +267,17 @@ func (s *Server) model(id string) model {
 	return m
 }
 
-func (s *Server) modelNames() []string {
+// modelNames are those that a client may ask for.
+func (s *Server) modelNames(c *client) []string {
 	base := s.cfg.Generator.Info().Model
-	names := []string{base}
+	var names []string
+	if c.allows(plainMethod) {
+		names = append(names, base)
+	}
 	for _, method := range s.Methods() {
-		names = append(names, base+"@"+method)
+		if c.allows(method) {
+			names = append(names, base+"@"+method)
+		}
 	}
 	return names
 }

@@ -1,0 +1,94 @@
+package cli
+
+import (
+	"encoding/hex"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"orrery/internal/server"
+)
+
+// apiKeysVariable is the environment variable with the keys that clients need.
+const apiKeysVariable = "ORRERY_API_KEYS"
+
+// keyFlags say who may ask, and how much.
+type keyFlags struct {
+	file   string
+	limits string
+}
+
+func (k *keyFlags) flags(f *pflag.FlagSet) {
+	f.StringVar(&k.file, "keys-file", "", "file of API keys, one a line (or the variable "+apiKeysVariable+"); read again on SIGHUP")
+	f.StringVar(&k.limits, "limits", "", "of each key that has none of its own, for instance requests=60,tokens=100000,concurrent=4,budget=64; the first two a minute")
+}
+
+// defaults are the limits of --limits.
+func (k *keyFlags) defaults() (l server.Limits, err error) {
+	fields := map[string]*int{"requests": &l.Requests, "tokens": &l.Tokens, "concurrent": &l.Concurrent, "budget": &l.Budget}
+	for part := range strings.SplitSeq(k.limits, ",") {
+		if k.limits == "" {
+			break
+		}
+		name, value, _ := strings.Cut(strings.TrimSpace(part), "=")
+		field, known := fields[name]
+		n, err := strconv.Atoi(value)
+		switch {
+		case !known:
+			return l, usagef("--limits: %q is not NAME=NUMBER with a name of requests, tokens, concurrent and budget", part)
+		case *field != 0:
+			return l, usagef("--limits: %s is said twice; drop one", name)
+		case err != nil || n < 1:
+			return l, usagef("--limits: %s is %q; give a whole number above 0, or leave it out for no limit", name, value)
+		}
+		*field = n
+	}
+	return l, nil
+}
+
+// keys reads the keys that clients need, from the file or the environment.
+func (k *keyFlags) keys() ([]server.Key, error) {
+	from, text, sep := apiKeysVariable, os.Getenv(apiKeysVariable), ","
+	if k.file != "" {
+		b, err := os.ReadFile(k.file)
+		if err != nil {
+			return nil, fmt.Errorf("read API keys: %w: give a readable file to --keys-file", err)
+		}
+		from, text, sep = k.file, string(b), "\n"
+	}
+	var keys []server.Key
+	line := 0
+	for word := range strings.SplitSeq(text, sep) {
+		line++
+		if word = strings.TrimSpace(word); word == "" || strings.HasPrefix(word, "#") {
+			continue
+		}
+		key, err := parseKey("", word)
+		if err != nil {
+			return nil, usagef("%s, entry %d: %w", from, line, err)
+		}
+		keys = append(keys, key)
+	}
+	if k.file != "" && len(keys) == 0 {
+		return nil, usagef("--keys-file %s holds no key: write one a line, or drop the flag to let everyone in", k.file)
+	}
+	return keys, nil
+}
+
+// hashMark begins a key that is given by its SHA-256 in hexadecimal digits.
+const hashMark = "sha256:"
+
+func parseKey(name, word string) (server.Key, error) {
+	digits, hashed := strings.CutPrefix(word, hashMark)
+	if !hashed {
+		return server.NewKey(name, word), nil
+	}
+	var hash [32]byte
+	if n, err := hex.Decode(hash[:], []byte(digits[:min(len(digits), 64)])); err != nil || n != len(hash) || len(digits) != 64 {
+		return server.Key{}, fmt.Errorf("what follows %s is not 64 hexadecimal digits; make them with: printf %%s KEY | sha256sum", hashMark)
+	}
+	return server.HashedKey(name, hash), nil
+}

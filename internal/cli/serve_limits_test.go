@@ -1,0 +1,134 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"orrery/internal/server"
+)
+
+// console is a stderr that is written and read at once, and can be waited on.
+type console struct {
+	mu   sync.Mutex
+	buf  bytes.Buffer
+	more chan struct{}
+}
+
+func newConsole() *console { return &console{more: make(chan struct{}, 1)} }
+
+func (c *console) Write(p []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	select {
+	case c.more <- struct{}{}:
+	default:
+	}
+	return c.buf.Write(p)
+}
+
+func (c *console) String() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.buf.String()
+}
+
+// wait returns what pattern matches, as soon as it does.
+func (c *console) wait(t *testing.T, pattern string) string {
+	t.Helper()
+	re := regexp.MustCompile(pattern)
+	for limit := time.After(30 * time.Second); ; {
+		if m := re.FindString(c.String()); m != "" {
+			return m
+		}
+		select {
+		case <-c.more:
+		case <-limit:
+			t.Fatalf("%s was not said; there is\n%s", pattern, c)
+		}
+	}
+}
+
+// serving runs serve with args on a free port. stop ends it and gives its exit code.
+func serving(t *testing.T, args ...string) (url string, said *console, stop func() int) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	said = newConsole()
+	code := make(chan int, 1)
+	go func() {
+		code <- run(ctx, append([]string{"serve", "--listen", "127.0.0.1:0"}, args...), strings.NewReader(""), newConsole(), said)
+	}()
+	stop = sync.OnceValue(func() int { cancel(); return <-code })
+	t.Cleanup(func() { stop() })
+	return said.wait(t, `http://127\.0\.0\.1:\d+`), said, stop
+}
+
+// status is that of a request with an API key.
+func status(t *testing.T, url, key string) int {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), "GET", url+"/v1/models", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+key)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	return resp.StatusCode
+}
+
+func TestKeysReload(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "keys")
+	write := func(text string) {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("# ours\nold\n")
+	url, said, stop := serving(t, "--keys-file", file)
+	if status(t, url, "old") != 200 || status(t, url, "new") != 401 {
+		t.Error("the file's key is not the one that opens")
+	}
+	write(fmt.Sprintf("sha256:%x\nother\n", sha256.Sum256([]byte("new"))))
+	syscall.Kill(os.Getpid(), syscall.SIGHUP)
+	said.wait(t, "SIGHUP: API keys read again")
+	if status(t, url, "old") != 401 || status(t, url, "new") != 200 {
+		t.Error("after SIGHUP the keys are not the file's")
+	}
+	write("sha256:12\n")
+	syscall.Kill(os.Getpid(), syscall.SIGHUP)
+	said.wait(t, "SIGHUP: the API keys stay as they were: .*entry 1.*64 hexadecimal")
+	if status(t, url, "new") != 200 {
+		t.Error("a wrong file changed the keys")
+	}
+	if code := stop(); code != exitDone {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+func TestLimitsFlag(t *testing.T) {
+	l, err := (&keyFlags{limits: "requests=60, budget=8,tokens=1000,concurrent=2"}).defaults()
+	if err != nil || l != (server.Limits{Requests: 60, Tokens: 1000, Concurrent: 2, Budget: 8}) {
+		t.Errorf("%+v %v", l, err)
+	}
+	for flag, words := range map[string]string{
+		"requests": "give a whole number", "request=1": "is not NAME=NUMBER", "tokens=0": "above 0", "budget=-1": "above 0",
+		"tokens=x": "whole number", "tokens=1,tokens=2": "said twice", "tokens=1,": "is not NAME=NUMBER",
+	} {
+		if _, err := (&keyFlags{limits: flag}).defaults(); err == nil || !strings.Contains(err.Error(), words) {
+			t.Errorf("--limits %s: %v", flag, err)
+		}
+	}
+}
