@@ -55,7 +55,8 @@
 //
 // The two wings do not know each other. task (problems with a generator, a
 // verifier and a worked solution) stands beside them, and so does report, which
-// writes one HTML file out of text, tables and plots.
+// writes one HTML file out of text, tables and plots; and record, which keeps what
+// was run, in SQLite or PostgreSQL.
 //
 // # internal: putting it together
 //

@@ -54,6 +54,9 @@ var layers = map[string][]string{
 	"task":   {"think/answer"},
 	"report": {},
 
+	"record":            {},
+	"record/recordtest": {"record"},
+
 	"internal/upstream": {"think/llm"},
 	"internal/local":    {"think/llm", "learn/tensor", "learn/nn", "learn/latent", "task", "learn/token", "learn/sample", "learn/checkpoint"},
 	"internal/server":   {"think/llm", "think/reason"},
