@@ -21,8 +21,12 @@ const constructedName = "constructed"
 // frontier then has a standard error of about 4 % of their spread.
 const defaultItems = 200
 
+// courseItems is how many of the graphs are asked at each snapshot of --along.
+const courseItems = 50
+
 type probeFlags struct {
 	file, level, ids, out string
+	along                 string
 	items                 int
 	seed                  uint64
 }
@@ -53,6 +57,9 @@ published file (ProsQA's format with graphs).`,
 			if f.file != "" && cmd.Flags().Changed("level") {
 				return usagef("--file and --level contradict each other: a file's graphs are as hard as they are; drop one")
 			}
+			if f.along != "" && args[0] == constructedName {
+				return usagef("--along follows a training, and the constructed model had none: give the model of that run, or drop it")
+			}
 			return a.probe(cmd, args[0], &f)
 		},
 	}
@@ -62,6 +69,7 @@ published file (ProsQA's format with graphs).`,
 	s.StringVar(&f.level, "level", "standard", "generated graphs: easy (2–3 hops), standard (3–4) or hard (5–6)")
 	s.StringVar(&f.ids, "ids", "", "ids of nodes: own, or random (default: a file's own, else random)")
 	s.Uint64Var(&f.seed, "seed", 0, "of graphs, ids and noise")
+	s.StringVar(&f.along, "along", "", "folder snapshots/ of the model's run: how μ, accuracy and orderings came about")
 	s.StringVar(&f.out, "out", "", "write the report as one self-contained HTML file")
 	return c
 }
@@ -145,6 +153,11 @@ func (a *app) probe(cmd *cobra.Command, model string, f *probeFlags) error {
 		studies = append(studies, study)
 	}
 	r := probe.NewReport(model, items, source, studies...)
+	if f.along != "" {
+		if r.Course, err = a.follow(cmd.Context(), items[:min(len(items), courseItems)], f); err != nil {
+			return err
+		}
+	}
 	r.Command = "orrery " + shellQuote(a.args)
 	if a.json {
 		err = a.printJSON(r)
@@ -161,4 +174,15 @@ func (a *app) probe(cmd *cobra.Command, model string, f *probeFlags) error {
 		fmt.Fprintf(a.err, "report: %s\n", f.out)
 	}
 	return nil
+}
+
+// follow studies the snapshots of a training.
+func (a *app) follow(ctx context.Context, items []probe.Item, f *probeFlags) ([]probe.Moment, error) {
+	steps, err := probe.Snapshots(f.along)
+	if err != nil {
+		return nil, err
+	}
+	bar := a.progress("probe "+shorten(f.along, 30), len(steps))
+	defer bar.done()
+	return probe.Follow(ctx, f.along, items, probe.Options{Seed: f.seed, Progress: func(done, _ int) { bar.at(done, "snapshots") }})
 }

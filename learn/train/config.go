@@ -15,13 +15,14 @@ import (
 // Config says how a model is trained: everything that the resulting bytes
 // depend on, besides the model's shape, its vocabulary and the Source.
 type Config struct {
-	Seed            uint64     `json:"seed"`             // of the initial weights, of every batch and of evaluation
-	Steps           int        `json:"steps"`            // optimiser steps, > 0
-	BatchTokens     int        `json:"batch_tokens"`     // input tokens of a batch (of a pass, in GRPO), > 0: the example that reaches it is the last
-	InitScale       float64    `json:"init_scale"`       // multiplies the initial matrices of nn.New; 0 stands for 1. Without meaning for a Base
-	Init            string     `json:"init,omitempty"`   // "" or "lookup": nn.Model.InitLookup adds to the initial weights. Without meaning for a Base
-	Clip            float64    `json:"clip"`             // largest global norm of the gradient; 0: no clipping
-	CheckpointEvery int        `json:"checkpoint_every"` // steps; 0: at evaluations and at the end only
+	Seed            uint64     `json:"seed"`                     // of the initial weights, of every batch and of evaluation
+	Steps           int        `json:"steps"`                    // optimiser steps, > 0
+	BatchTokens     int        `json:"batch_tokens"`             // input tokens of a batch (of a pass, in GRPO), > 0: the example that reaches it is the last
+	InitScale       float64    `json:"init_scale"`               // multiplies the initial matrices of nn.New; 0 stands for 1. Without meaning for a Base
+	Init            string     `json:"init,omitempty"`           // "" or "lookup": nn.Model.InitLookup adds to the initial weights. Without meaning for a Base
+	Clip            float64    `json:"clip"`                     // largest global norm of the gradient; 0: no clipping
+	CheckpointEvery int        `json:"checkpoint_every"`         // steps; 0: at evaluations and at the end only
+	SnapshotEvery   int        `json:"snapshot_every,omitempty"` // steps whose weights are kept in snapshots/, to look at how they came about; 0: none
 	Optimizer       Optimizer  `json:"optimizer"`
 	Schedule        Schedule   `json:"schedule"`
 	Eval            Evaluation `json:"eval"`
@@ -81,6 +82,7 @@ func (c Config) Validate() error {
 		{finite(c.InitScale), "init_scale", c.InitScale, "0 (for 1) or more"},
 		{finite(c.Clip), "clip", c.Clip, "0 (off) or more"},
 		{c.CheckpointEvery >= 0, "checkpoint_every", c.CheckpointEvery, "0 (at evaluations and at the end) or more"},
+		{c.SnapshotEvery >= 0, "snapshot_every", c.SnapshotEvery, "0 (none) or more"},
 		{o.Kind == "adamw" || o.Kind == "adam", "optimizer.kind", o.Kind, `"adamw" or "adam"`},
 		{finite(o.LR) && o.LR > 0, "optimizer.lr", o.LR, "more than 0"},
 		{o.Beta1 >= 0 && o.Beta1 < 1, "optimizer.beta1", o.Beta1, "from 0 to below 1"},

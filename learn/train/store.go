@@ -332,6 +332,30 @@ func (s store) prune(best int) error {
 	return nil
 }
 
+// Snapshots is the folder of a run that has the weights of some steps.
+const Snapshots = "snapshots"
+
+// snapshot keeps the weights of a step, unless they are there already.
+func (s store) snapshot(step int, m *nn.Model, v *token.Vocab, d checkpoint.DType) (err error) {
+	final := filepath.Join(s.dir, Snapshots, stepName(step))
+	if _, err := os.Stat(final); err == nil {
+		return nil // of a run that was interrupted behind it: the same step has the same weights
+	}
+	temp := filepath.Join(s.dir, Snapshots, "."+stepName(step))
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("keeping the weights of step %d in %s: %w: make room or make the folder writable, then resume", step, final, err)
+		}
+	}()
+	if err := errors.Join(os.RemoveAll(temp), os.MkdirAll(temp, 0o777)); err != nil {
+		return err
+	}
+	if err := s.saveModel(temp, m, v, d); err != nil {
+		return err
+	}
+	return os.Rename(temp, final)
+}
+
 // finish writes a folder with the finished model, whole or not at all.
 func (s store) finish(f stored, m *nn.Model, v *token.Vocab) (err error) {
 	temp, final := filepath.Join(s.dir, "."+f.folder), filepath.Join(s.dir, f.folder)

@@ -303,6 +303,11 @@ func (t *trainer) nameNaN(n int, loss, norm float64, again func() error) error {
 // Step 0 is worth an evaluation where the weights are not random.
 func (t *trainer) after(ctx context.Context, again bool) error {
 	c, n := t.Config, t.st.Step
+	if c.SnapshotEvery > 0 && n > 0 && n%c.SnapshotEvery == 0 {
+		if err := t.store.snapshot(n, t.model, t.Vocab, c.stores()[0].dtype); err != nil {
+			return err
+		}
+	}
 	last := n == c.Steps
 	due := c.Eval.Problems > 0 && (last || n == 0 && t.Base != nil || n > 0 && c.Eval.Every > 0 && n%c.Eval.Every == 0)
 	switch {

@@ -237,6 +237,57 @@ func TestInterruptedRunEndsTheSame(t *testing.T) {
 	}
 }
 
+// TestSnapshots: the weights of every so many steps stay, whole folders, the same of a run
+// that was interrupted; the last has the weights of final.
+func TestSnapshots(t *testing.T) {
+	run := func(dir string) *Run {
+		r := newRun(t, dir)
+		r.Config.SnapshotEvery, r.Config.Storage = 4, fp32
+		return r
+	}
+	straight, cut := t.TempDir(), t.TempDir()
+	if err := run(straight).Train(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	if err := run(cut).Train(ctx, func(p Progress) {
+		if p.Step == 6 {
+			cancel()
+		}
+	}); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	r := run(cut)
+	r.Resume = true
+	if err := r.Train(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	read := func(dir ...string) string {
+		b, err := os.ReadFile(filepath.Join(append(dir, "model.safetensors")...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	for _, dir := range []string{straight, cut} {
+		list, err := os.ReadDir(filepath.Join(dir, Snapshots))
+		if err != nil || len(list) != smallConfig().Steps/4 {
+			t.Fatalf("%v (%v)", list, err)
+		}
+		for _, e := range list {
+			if read(dir, Snapshots, e.Name()) != read(straight, Snapshots, e.Name()) {
+				t.Errorf("%s differs after an interruption", e.Name())
+			}
+		}
+		if read(dir, Snapshots, stepName(smallConfig().Steps)) != read(dir, "final") {
+			t.Error("the last snapshot is not the finished model")
+		}
+		if read(dir, Snapshots, "step-4") == read(dir, "final") {
+			t.Error("the first snapshot is the finished model")
+		}
+	}
+}
+
 // TestCancelledBeforeStart leaves a folder that can be resumed.
 func TestCancelledBeforeStart(t *testing.T) {
 	want, dir := whole(t), t.TempDir()

@@ -20,7 +20,11 @@ func (r *Report) WriteText(w io.Writer) error {
 			fmt.Fprintln(w, "  against:", a)
 		}
 	}
-	for _, t := range []report.Table{r.innerTable(), r.attentionTable(), r.accuracyTable(), r.interventionTable(), r.matchTable(), r.rivalsTable()} {
+	tables := []report.Table{r.innerTable(), r.attentionTable(), r.accuracyTable(), r.interventionTable(), r.matchTable(), r.rivalsTable()}
+	if len(r.Course) > 0 {
+		tables = append(tables, r.courseTable())
+	}
+	for _, t := range tables {
 		fmt.Fprintf(w, "\n%s\n", t.Caption)
 		tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 		for _, row := range append([][]string{t.Head}, t.Rows...) {
@@ -73,6 +77,11 @@ func (r *Report) Page() report.Page {
 		add(s.copyMap())
 	}
 	add(r.matchTable())
+	if len(r.Course) > 0 {
+		add(report.Heading("How it came about"))
+		add(r.coursePlots()...)
+		add(r.courseTable())
+	}
 	if r.Command != "" {
 		add(report.Details{Summary: "How this was made", Blocks: []report.Block{report.Code(r.Command)}})
 	}

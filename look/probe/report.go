@@ -14,6 +14,8 @@ type Report struct {
 	Hops    map[int]int `json:"hops"`   // items by hops
 	Studies []*Study    `json:"studies"`
 
+	Course []Moment `json:"course"` // of the training, null if it was not followed
+
 	// Shortcuts is the accuracy of rules that follow no path, on the same items.
 	Shortcuts []Shortcut `json:"shortcuts"`
 

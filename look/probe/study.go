@@ -74,6 +74,7 @@ type Theory struct {
 type Options struct {
 	Seed     uint64 // of the noise
 	Examples int    // graphs that are drawn; 0: 3
+	Brief    bool   // nothing takes the thoughts' place
 	// Progress is told of the items done, of two rounds.
 	Progress func(done, total int)
 }
@@ -107,8 +108,10 @@ func Run(ctx context.Context, s Subject, items []Item, o Options) (*Study, error
 		}
 		r.progress()
 	}
-	if err := r.interventions(ctx); err != nil {
-		return nil, err
+	if !o.Brief {
+		if err := r.interventions(ctx); err != nil {
+			return nil, err
+		}
 	}
 	r.study.Orderings = orderings(r.study)
 	return r.study, nil

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Controls of reasoning by superposition, each a small model trained from scratch on
 # graphs of 10 nodes with 2 or 3 hops: thoughts, pauses in their place, no
-# curriculum, sorted node ids, a written path, nothing.
+# curriculum, sorted node ids, a written path, nothing; and thoughts that learn all next
+# nodes instead of one on a path.
 #   scripts/latent/controls.sh [FOLDER]   default runs/superposition-controls
-# Six trainings of 7 million tokens, about six minutes each on a core that does 20,000
+# Seven trainings of 7 million tokens, about six minutes each on a core that does 20,000
 # a second. Interrupted, the same command goes on.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -12,20 +13,28 @@ mkdir -p "$folder"
 orrery=${ORRERY:-$folder/orrery}
 [ -x "$orrery" ] || go build -o "$orrery" ./cmd/orrery
 export GOMAXPROCS=${GOMAXPROCS:-1}
-base='"first_stage": 2500, "stage_steps": 800, "graph_ramp": 1500, "train": {"steps": 6000}'
+base='"first_stage": 2500, "stage_steps": 800, "graph_ramp": 1500, "train": {"steps": 6000, "snapshot_every": 250}'
 
-row() { # name, settings, flags of eval
-	local dir=$folder/$1 resume=() method=coconut
-	if [ ! -e "$dir/final" ]; then
-		printf '{"recipe": "superposition-small", "settings": {%s%s}}\n' "$base" "${2:+, $2}" >"$dir.json"
-		[ ! -e "$dir/config.json" ] || resume=(--resume)
-		"$orrery" train "$dir.json" --out "$dir" "${resume[@]}" >"$dir.log" 2>&1 || { tail -n 3 "$dir.log"; exit 1; }
-		echo "trained $dir" >&2
-	fi
+row() { # name, settings
+	local dir=$folder/$1 resume=()
+	[ ! -e "$dir/final" ] || return 0
+	printf '{"recipe": "superposition-small", "settings": {%s%s}}\n' "$base" "${2:+, $2}" >"$dir.json"
+	[ ! -e "$dir/config.json" ] || resume=(--resume)
+	"$orrery" train "$dir.json" --out "$dir" "${resume[@]}" >"$dir.log" 2>&1 || { tail -n 3 "$dir.log"; exit 1; }
+	echo "trained $dir" >&2
 }
+rows=(thoughts next-nodes pause no-curriculum sorted cot no-cot)
 row thoughts ''
+row next-nodes '"targets": "bfs"'
 row pause '"method": "pause"'
 row no-curriculum '"use_curriculum": false'
 row sorted '"sorted_ids": true'
 row cot '"method": "cot"'
 row no-cot '"method": "no-cot"'
+
+"$orrery" eval --quiet --level easy --models "$(printf "$folder/%s/final," "${rows[@]}" | sed 's/,$//')" --html "$folder/controls.html"
+for name in thoughts next-nodes; do
+	echo
+	echo "## How index matching came about: $name"
+	"$orrery" probe "$folder/$name/final" --quiet --level easy --items 200 --along "$folder/$name/snapshots" --out "$folder/$name.html" | sed -n '/^The same at every snapshot/,$p'
+done
