@@ -7,43 +7,55 @@ import (
 	"time"
 )
 
-// Limit is a rate, with what may come at once.
+// Limit is Count units per Per, all of which may come at once.
 type Limit struct {
-	Rate  float64 // a second, > 0
-	Burst int     // at once, ≥ 1
+	Count int // ≥ 1
+	Per   time.Duration
 }
+
+// longest is what no time that is reckoned with may exceed, so that none overflows.
+const longest = 10 * 365 * 24 * time.Hour
 
 // interval is T, the time that one unit takes, in nanoseconds, rounded up, so that
 // rounding lets nothing through.
 func (l Limit) interval() (int64, error) {
-	t := math.Ceil(1e9 / l.Rate)
-	// A burst must be within a year, so that no sum of times overflows.
-	if !(l.Rate > 0) || l.Burst < 1 || !(t*float64(l.Burst) < 365*24*3600*1e9) {
-		return 0, fmt.Errorf("limit: %v a second, %d at once, is no rate: give a positive rate and at least 1 at once, which a year must suffice for", l.Rate, l.Burst)
+	if l.Count < 1 || l.Per <= 0 || l.Per > longest {
+		return 0, fmt.Errorf("limit: %d per %s is no rate: give at least 1, per a time of at most %d hours", l.Count, l.Per, int(longest.Hours()))
 	}
-	return int64(t), nil
+	return (int64(l.Per) + int64(l.Count) - 1) / int64(l.Count), nil
 }
 
 // Take asks for cost units of a key's limit, and takes them if they are there. Over
-// any time t, all processes of the store together get at most Burst + Rate·t. If ok
-// is false, wait is how long it takes until so many will be there if nobody else
-// comes.
+// any time t, all processes of the store together get at most Count·(1 + t/Per)
+// units. If ok, wait is the time until the whole limit is there again; if not, until
+// so many units will be, if nobody else comes. A cost of 0 asks whether a key is in
+// debt.
+//
+// A negative cost is charged in any case: -cost units that were used, and known only
+// afterwards. They may leave the key in debt.
 //
 // It is the generic cell rate algorithm (ITU-T I.371): a key has one number, the
 // theoretical arrival time tat, and cost units conform at the time t if
-// max(tat, t) + cost·T ≤ t + Burst·T, which then is its new value. One statement
+// max(tat, t) + cost·T ≤ t + Count·T, which then is its new value. One statement
 // reads, decides and writes.
 func (s *Store) Take(ctx context.Context, key string, cost int, limit Limit) (ok bool, wait time.Duration, err error) {
 	t, err := limit.interval()
 	if err != nil {
 		return false, 0, err
 	}
-	if cost < 0 || cost > limit.Burst {
-		return false, 0, fmt.Errorf("limit: %d at once are asked for and at most %d ever are there: ask for less, or raise the limit", cost, limit.Burst)
+	slack := int64(limit.Count) * t
+	if cost > limit.Count {
+		return false, 0, fmt.Errorf("limit: %d units are asked for and at most %d ever are there: ask for less, or raise the limit", cost, limit.Count)
 	}
-	step, slack := int64(cost)*t, int64(limit.Burst)*t
+	if cost < 0 {
+		cost, slack = -cost, math.MaxInt64/4 // of any time there is to come
+	}
+	if math.Abs(float64(cost))*float64(t) > float64(longest) {
+		return false, 0, fmt.Errorf("limit: %d units at %d per %s would take longer than %d hours", cost, limit.Count, limit.Per, int(longest.Hours()))
+	}
+	step := int64(cost) * t
 	now, args := s.now()
-	// A first taking conforms. at is the time of the statement, and ok its outcome.
+	// at is the time of the statement, and ok its outcome. What is not there yet conforms.
 	const next = `CASE WHEN orrery_limit.tat > excluded.at THEN orrery_limit.tat ELSE excluded.at END + CAST(? AS bigint)`
 	query := `INSERT INTO orrery_limit (key, tat, at, ok) SELECT CAST(? AS text), n.t + CAST(? AS bigint), n.t, 1 FROM (SELECT ` + now + ` * 1000 AS t) n WHERE 1 = 1
 		ON CONFLICT (key) DO UPDATE SET at = excluded.at,
@@ -56,7 +68,7 @@ func (s *Store) Take(ctx context.Context, key string, cost int, limit Limit) (ok
 		return false, 0, s.fail("asking for a rate", err)
 	}
 	if fits == 1 {
-		return true, 0, nil
+		return true, time.Duration(max(0, tat-at)), nil
 	}
 	return false, time.Duration(max(tat, at) + step - slack - at), nil
 }

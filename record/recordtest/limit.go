@@ -13,46 +13,43 @@ import (
 
 func testLimit(t *testing.T, b *bench) {
 	s := b.open()
-	limit := record.Limit{Rate: 2, Burst: 3}
-	take := func(key string, cost int) (bool, time.Duration) {
+	limit := record.Limit{Count: 3, Per: 1500 * time.Millisecond} // two a second
+	take := func(key string, cost int, wantOK bool, wantWait time.Duration) {
 		t.Helper()
 		ok, wait, err := s.Take(t.Context(), key, cost, limit)
 		b.must(err)
-		return ok, wait
-	}
-	for i := range 3 {
-		if ok, wait := take("a", 1); !ok || wait != 0 {
-			t.Fatalf("taking %d of a burst of 3: wait %s", i, wait)
+		if ok != wantOK || wait != wantWait {
+			t.Errorf("%d of %s: %v and wait %s, want %v and %s", cost, key, ok, wait, wantOK, wantWait)
 		}
 	}
-	if ok, wait := take("a", 1); ok || wait != 500*time.Millisecond {
-		t.Errorf("the fourth: %v, wait %s", ok, wait)
+	const half = 500 * time.Millisecond
+	for i := range time.Duration(3) {
+		take("a", 1, true, (i+1)*half)
 	}
-	if ok, wait := take("a", 3); ok || wait != 1500*time.Millisecond {
-		t.Errorf("three more: %v, wait %s", ok, wait)
-	}
-	if ok, _ := take("b", 3); !ok {
-		t.Error("another key pays for the first")
-	}
-	b.clock.Move(500*time.Millisecond - time.Microsecond)
-	if ok, wait := take("a", 1); ok || wait != time.Microsecond {
-		t.Errorf("a microsecond too soon: %v, wait %s", ok, wait)
-	}
+	take("a", 1, false, half)
+	take("a", 3, false, 3*half)
+	take("a", 0, true, 3*half) // all is used, but no more than that
+	take("b", 3, true, 3*half) // another key does not pay for the first
+	b.clock.Move(half - time.Microsecond)
+	take("a", 1, false, time.Microsecond)
 	b.clock.Move(time.Microsecond)
-	if ok, _ := take("a", 1); !ok {
-		t.Error("after the wait that was named it is refused")
-	}
-	b.clock.Move(time.Hour) // what is not used does not pile up
-	if ok, _ := take("a", 3); !ok {
-		t.Error("an hour later no burst is there")
-	}
-	if ok, _ := take("a", 1); ok {
-		t.Error("an hour later more than a burst is there")
-	}
+	take("a", 1, true, 3*half) // after the wait that was named
+	b.clock.Move(time.Hour)
+	take("a", 0, true, 0)
+	take("a", 3, true, 3*half) // what is not used does not pile up
+	take("a", 1, false, half)
+
+	take("d", -10, true, 10*half) // used, and known only now
+	take("d", 0, false, 7*half)
+	take("d", -1, true, 11*half)
+	b.clock.Move(8 * half)
+	take("d", 0, true, 3*half)
+	take("d", 1, false, half)
+
 	for _, c := range []struct {
 		cost int
 		l    record.Limit
-	}{{4, limit}, {-1, limit}, {1, record.Limit{Rate: 0, Burst: 1}}, {1, record.Limit{Rate: 1}}, {1, record.Limit{Rate: 1e-9, Burst: 1}}} {
+	}{{4, limit}, {1, record.Limit{Count: 0, Per: 1}}, {1, record.Limit{Count: 1}}, {1, record.Limit{Count: 1, Per: 1 << 62}}, {-1 << 60, limit}} {
 		if _, _, err := s.Take(t.Context(), "c", c.cost, c.l); err == nil {
 			t.Errorf("cost %d of %+v is no error", c.cost, c.l)
 		}
@@ -62,7 +59,7 @@ func testLimit(t *testing.T, b *bench) {
 // testLimitShared: two processes together get what one would.
 func testLimitShared(t *testing.T, b *bench) {
 	stores := []*record.Store{b.open(), b.open()}
-	limit := record.Limit{Rate: 1, Burst: 20}
+	limit := record.Limit{Count: 20, Per: 20 * time.Second}
 	var got atomic.Int64
 	var all sync.WaitGroup
 	for _, s := range stores {
@@ -86,12 +83,11 @@ func testLimitShared(t *testing.T, b *bench) {
 	}
 }
 
-// testLimitBound: over no interval more than Burst + Rate·t is taken, and who asks
-// one unit at a time without end gets at least Rate·t of it.
+// testLimitBound: over no interval t more than Count·(1 + t/Per) is taken.
 func testLimitBound(t *testing.T, b *bench) {
 	stores := []*record.Store{b.open(), b.open()}
 	r := rand.New(rand.NewPCG(1, 2))
-	limit := record.Limit{Rate: 3, Burst: 5} // a third of a second is no whole number of nanoseconds
+	limit := record.Limit{Count: 7, Per: 2 * time.Second} // a unit takes no whole number of nanoseconds
 	type taken struct {
 		at   time.Time
 		cost int
@@ -100,12 +96,12 @@ func testLimitBound(t *testing.T, b *bench) {
 	start := b.clock.Now()
 	for range 300 {
 		b.clock.Move(time.Duration(r.IntN(400)) * time.Millisecond)
-		cost := 1 + r.IntN(5)
+		cost := 1 + r.IntN(7)
 		ok, wait, err := stores[r.IntN(2)].Take(b.t.Context(), "k", cost, limit)
 		b.must(err)
 		if ok {
 			log = append(log, taken{b.clock.Now(), cost})
-		} else if wait <= 0 || wait > 5*time.Second/3+time.Microsecond {
+		} else if wait <= 0 || wait > 2*time.Second+time.Microsecond {
 			t.Fatalf("refused, and told to wait %s", wait)
 		}
 	}
@@ -113,7 +109,7 @@ func testLimitBound(t *testing.T, b *bench) {
 		sum := 0
 		for j := i; j < len(log); j++ {
 			sum += log[j].cost
-			if most := float64(limit.Burst) + limit.Rate*log[j].at.Sub(log[i].at).Seconds(); float64(sum) > most {
+			if most := float64(limit.Count) * (1 + log[j].at.Sub(log[i].at).Seconds()/limit.Per.Seconds()); float64(sum) > most {
 				t.Fatalf("%d were taken within %s, and %g are allowed", sum, log[j].at.Sub(log[i].at), most)
 			}
 		}
