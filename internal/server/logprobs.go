@@ -171,6 +171,7 @@ func (t *tap) failure() error {
 // chatLogprobs is OpenAI's shape for chats.
 type chatLogprobs struct {
 	Content []chatToken `json:"content"`
+	Refusal *string     `json:"refusal"` // always null
 }
 
 type chatToken struct {

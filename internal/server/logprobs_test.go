@@ -28,9 +28,9 @@ func TestLogprobs(t *testing.T) {
 	second := `{"token":"","logprob":null,"bytes":null,"top_logprobs":[{"token":"?","logprob":-2,"bytes":[63]}]}`
 	chatAsk := `"logprobs": true, "top_logprobs": 2, ` + user
 	for _, tt := range []struct{ name, path, body, want string }{
-		{"chat", "/v1/chat/completions", `{` + chatAsk + `}`, `{"content":[` + first + `,` + second + `]}`},
+		{"chat", "/v1/chat/completions", `{` + chatAsk + `}`, `{"content":[` + first + `,` + second + `],"refusal":null}`},
 		{"chat without alternatives", "/v1/chat/completions", `{"logprobs": true, ` + user + `}`,
-			`{"content":[{"token":"é","logprob":-1,"bytes":[195,169],"top_logprobs":[]},{"token":"","logprob":null,"bytes":null,"top_logprobs":[]}]}`},
+			`{"content":[{"token":"é","logprob":-1,"bytes":[195,169],"top_logprobs":[]},{"token":"","logprob":null,"bytes":null,"top_logprobs":[]}],"refusal":null}`},
 		{"completion", "/v1/completions", `{"logprobs": 2, "prompt": "x"}`,
 			`{"tokens":["é",""],"token_logprobs":[-1,null],"top_logprobs":[{"a":-0.5,"e":-1},{"?":-2}],"text_offset":[0,2]}`},
 		{"all alternatives", "/v1/completions", `{"logprobs": 20, "prompt": "x"}`,
@@ -46,8 +46,8 @@ func TestLogprobs(t *testing.T) {
 	}
 	got := sv.stream(`{"stream": true, ` + chatAsk + `}`)
 	n := len(got.events)
-	same(t, "streamed", got.events[n-2].Choices[0].Logprobs, `{"content":[`+first+`]}`)
-	same(t, "streamed end", got.events[n-1].Choices[0].Logprobs, `{"content":[`+second+`]}`)
+	same(t, "streamed", got.events[n-2].Choices[0].Logprobs, `{"content":[`+first+`],"refusal":null}`)
+	same(t, "streamed end", got.events[n-1].Choices[0].Logprobs, `{"content":[`+second+`],"refusal":null}`)
 }
 
 func same(t *testing.T, name string, got json.RawMessage, want string) {

@@ -23,9 +23,10 @@ type choice struct {
 }
 
 type chatMessage struct {
-	Role      string `json:"role"`
-	Content   string `json:"content"`
-	Reasoning string `json:"reasoning_content,omitempty"`
+	Role      string  `json:"role"`
+	Content   string  `json:"content"`
+	Refusal   *string `json:"refusal"` // always null; OpenAI's clients call it required
+	Reasoning string  `json:"reasoning_content,omitempty"`
 }
 
 // envelope is what every object of one reply begins with.
