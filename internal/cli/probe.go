@@ -8,6 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"orrery/learn/latent"
+	"orrery/look/coconut"
 	"orrery/look/probe"
 	"orrery/task"
 )
@@ -43,8 +45,14 @@ of it when other vectors take the thoughts' place. Beside it stands the
 constructed model, whose thoughts are known exactly; 'constructed' alone needs no model.
 
 MODEL is the folder of a trained model. Graphs are generated, or read from a
-published file (ProsQA's format with graphs).`,
+published file (ProsQA's format with graphs).
+
+Of a model that answers ProsQA questions in words after thoughts or pauses (arXiv
+2412.06769) it shows the search tree: which nodes the model would go on from after
+so many thoughts, what it writes then, and thoughts read as words. A model that was
+trained with a mix of stages still writes steps at every number of thoughts.`,
 		Example: `  orrery probe constructed --out report.html
+  orrery probe runs/coconut/final --out tree.html
   orrery probe runs/superposition/final --file prosqa_test_graph_4_coconut.json --out report.html`,
 		Args: exactArgs(1, "the folder of a model, or constructed"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -121,6 +129,9 @@ func (a *app) probe(cmd *cobra.Command, model string, f *probeFlags) error {
 	if err := writable(f.out, ""); err != nil {
 		return err
 	}
+	if _, err := latent.Read(os.DirFS(model)); err == nil {
+		return a.probeWords(cmd, model, f)
+	}
 	subjects := []probe.Subject{probe.Constructed{}}
 	items, source, err := f.graphs()
 	if err != nil {
@@ -185,4 +196,45 @@ func (a *app) follow(ctx context.Context, items []probe.Item, f *probeFlags) ([]
 	bar := a.progress("probe "+shorten(f.along, 30), len(steps))
 	defer bar.done()
 	return probe.Follow(ctx, f.along, items, probe.Options{Seed: f.seed, Progress: func(done, _ int) { bar.at(done, "snapshots") }})
+}
+
+// probeWords looks into a model of words.
+func (a *app) probeWords(cmd *cobra.Command, model string, f *probeFlags) error {
+	for _, other := range []string{"ids", "level", "along"} {
+		if cmd.Flags().Changed(other) {
+			return usagef("--%s is for models of graph questions in symbols, and %s answers in words: drop it", other, model)
+		}
+	}
+	m, err := coconut.Open(model)
+	if err != nil {
+		return err
+	}
+	if f.items == 0 && f.file == "" {
+		f.items = defaultItems
+	}
+	ps, err := latentProblemsOf(m.Info.Task, task.Standard, f.items, f.seed, f.file)
+	if err != nil {
+		return err
+	}
+	bar := a.progress("probe "+shorten(model, 30), len(ps)+1)
+	tree, err := m.Grow(cmd.Context(), ps, f.seed, func(done, _ int) { bar.at(done, "search trees") })
+	bar.done()
+	if errors.Is(err, context.Canceled) {
+		err = fmt.Errorf("probe: stopped, nothing is kept: fewer --items take less time: %w", err)
+	}
+	if err != nil {
+		return err
+	}
+	if f.out != "" {
+		if err := tree.Page("orrery " + shellQuote(a.args)).WriteFile(f.out); err != nil {
+			return err
+		}
+		if !a.quiet {
+			fmt.Fprintf(a.err, "report: %s\n", f.out)
+		}
+	}
+	if a.json {
+		return a.printJSON(tree.JSON())
+	}
+	return tree.WriteText(a.out)
 }
