@@ -98,7 +98,7 @@ type ReachReply struct {
 	Written  []int       // what a CoT model wrote before [A]
 	Logits   []float32   // (40) at [A]
 	Answer   int         // its likeliest token, −1 where [A] never came
-	Tokens   int         // thoughts, pauses and written tokens, the answer included, [A] not
+	Tokens   int         // thoughts and written tokens, the answer included; [A] and pauses are not, as in Layout.Generated
 }
 
 // Text is the answer as the task's verifier reads it, "" where it is no node.
@@ -164,7 +164,7 @@ func (r Reach) Answer(ctx context.Context, d *nn.Decoder, s task.Symbols, k int,
 		}
 		out.Tokens = k
 	case ReachPause:
-		if out.Tokens = k; k > 0 {
+		if k > 0 {
 			err = extend(r.Fill(k)...)
 		}
 	case ReachCoT:

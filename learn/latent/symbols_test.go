@@ -60,7 +60,7 @@ func TestReachIsTraining(t *testing.T) {
 					t.Fatalf("%s, %d thoughts: logits %v, training has %v", r, k, got.Logits[:4], want[:4])
 				}
 				cost := k + 1
-				if r == ReachNoCoT {
+				if r != ReachThoughts {
 					cost = 1
 				}
 				if got.Answer != argmax(want) || got.Tokens != cost {

@@ -60,10 +60,11 @@ func TestReachMeasure(t *testing.T) {
 			t.Errorf("%s: %d columns, %d controls", r, len(s.Sweep), len(s.Controls))
 		}
 		for i, p := range ps {
-			if hops := p.Data.(*task.Graph).Hops(); fills && s.Main.Tokens[i] != hops+1 {
+			hops := p.Data.(*task.Graph).Hops()
+			if thinks && s.Main.Tokens[i] != hops+1 || r == latent.ReachPause && s.Main.Tokens[i] != 1 {
 				t.Errorf("%s: %d hops cost %d tokens", r, hops, s.Main.Tokens[i])
 			}
-			if fills && s.Sweep[p.Data.(*task.Graph).Hops()].Right[i] != s.Main.Right[i] {
+			if fills && s.Sweep[hops].Right[i] != s.Main.Right[i] {
 				t.Errorf("%s: problem %d comes out otherwise where it is told its hops", r, i)
 			}
 		}

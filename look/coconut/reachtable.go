@@ -105,7 +105,7 @@ func (c *ReachComparison) sweep() (head []string, rows [][]string) {
 
 func (c *ReachComparison) lead() string {
 	return fmt.Sprintf("Graph questions in symbols, %d for each model; right of all 40 tokens, in %%, after as many thoughts or pauses as hops, which models are told; "+
-		"tokens: thoughts, pauses and what is written. Published: arXiv 2505.12514, two layers of 768 dimensions, its test file.", len(c.Problems))
+		"tokens: thoughts and what is written. Published: arXiv 2505.12514, two layers of 768 dimensions, its test file.", len(c.Problems))
 }
 
 // WriteTable prints the tables.
