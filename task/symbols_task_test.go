@@ -146,3 +146,23 @@ func TestSymbolErrors(t *testing.T) {
 		t.Errorf("an item without a graph: %v", err)
 	}
 }
+
+// TestSortedIDs: ids ascend along every edge, which random ones do not.
+func TestSortedIDs(t *testing.T) {
+	rng, falls := source(3), 0
+	for range 20 {
+		for _, e := range (SymbolTask{}).Sorted(rng, Standard).Data.(*Graph).Edges {
+			if e[0] >= e[1] {
+				t.Fatalf("edge %v", e)
+			}
+		}
+		for _, e := range (SymbolTask{}).Generate(rng, Standard).Data.(*Graph).Edges {
+			if e[0] > e[1] {
+				falls++
+			}
+		}
+	}
+	if falls < 200 { // half of some 700 edges
+		t.Errorf("%d of the edges of graphs with random ids fall", falls)
+	}
+}

@@ -24,7 +24,7 @@ func evalCommand(a *app) *cobra.Command {
 	var src source
 	var pf paramFlags
 	var o eval.Options
-	var level, file, out, html string
+	var level, file, ids, out, html string
 	var thoughts []int
 	var models []string
 	c := &cobra.Command{
@@ -57,7 +57,10 @@ Methods:
 				return usagef("--file and --level contradict each other: a file's problems are as hard as they are; drop one")
 			}
 			if len(models) > 0 {
-				return a.evalLatent(cmd, models, o.Level, o.N, o.Params.Seed, file, html)
+				return a.evalLatent(cmd, models, o.Level, o.N, o.Params.Seed, file, ids, html)
+			}
+			if cmd.Flags().Changed("ids") {
+				return usagef("--ids is for --models of graph questions in symbols: drop it")
 			}
 			o.Seed = o.Params.Seed
 			o.Params.Seed = 0
@@ -82,11 +85,12 @@ Methods:
 	pf.flags(c.Flags())
 	c.Flags().StringSliceVar(&o.Tasks, "task", nil, "tasks: "+strings.Join(task.Names(), ", "))
 	c.Flags().StringSliceVar(&o.Methods, "method", []string{"single", "majority", "deepconf-high", "deepconf-low"}, "methods: "+strings.Join(reason.Names(), ", "))
-	c.Flags().StringSliceVar(&models, "models", nil, "folders of models that think in hidden states (coconut recipes): the published table of arXiv 2412.06769 beside theirs")
+	c.Flags().StringSliceVar(&models, "models", nil, "folders of models that think in hidden states (coconut, superposition recipes): published figures beside theirs")
 	c.Flags().IntVar(&o.N, "n", 0, "problems a task (default 200, or the whole file)")
 	c.Flags().IntVar(&o.Parallel, "problems-at-once", 0, "more than 1 is sooner done, but then seconds are not a lone user's (default 1)")
 	c.Flags().StringVar(&level, "level", "standard", "difficulty: easy, standard or hard")
 	c.Flags().StringVar(&file, "file", "", "read a published file of the task instead of generating problems")
+	c.Flags().StringVar(&ids, "ids", "random", "node ids of --models' graph questions in symbols: random, or sorted along edges")
 	c.Flags().StringVar(&out, "out", "", "write one JSON line a problem; an interrupted evaluation goes on from it")
 	c.Flags().IntSliceVar(&thoughts, "thoughts", nil, "hidden thoughts of a latent model, a row for each number (default: what it was trained for)")
 	c.Flags().StringVar(&html, "html", "", "write the report with its plots to this file")

@@ -23,7 +23,7 @@ const latentProblems = 500
 
 // evalLatent compares models that think in hidden states, beside the published
 // table.
-func (a *app) evalLatent(cmd *cobra.Command, dirs []string, level task.Level, n int, seed uint64, file, html string) error {
+func (a *app) evalLatent(cmd *cobra.Command, dirs []string, level task.Level, n int, seed uint64, file, ids, html string) error {
 	for _, other := range []string{"task", "method", "model", "upstream", "out", "problems-at-once"} {
 		if cmd.Flags().Changed(other) {
 			return usagef("--models and --%s contradict each other: the models' own task and method are compared; drop one", other)
@@ -33,10 +33,12 @@ func (a *app) evalLatent(cmd *cobra.Command, dirs []string, level task.Level, n 
 		return err
 	}
 	if _, err := latent.ReadSymbols(os.DirFS(dirs[0])); err == nil {
-		return a.evalReach(cmd, dirs, level, n, seed, file, html)
+		return a.evalReach(cmd, dirs, level, n, seed, file, ids, html)
 	}
-	if cmd.Flags().Changed("level") {
-		return usagef("--level is for models of graph questions in symbols; tasks of these models have one level: drop it")
+	for _, only := range []string{"level", "ids"} {
+		if cmd.Flags().Changed(only) {
+			return usagef("--%s is for models of graph questions in symbols, and %s answers in words: drop it", only, dirs[0])
+		}
 	}
 	models, name, err := openLatent(dirs)
 	if err != nil {
@@ -62,7 +64,7 @@ func (a *app) evalLatent(cmd *cobra.Command, dirs []string, level task.Level, n 
 }
 
 // evalReach is the same for models of graph questions in symbols.
-func (a *app) evalReach(cmd *cobra.Command, dirs []string, level task.Level, n int, seed uint64, file, html string) error {
+func (a *app) evalReach(cmd *cobra.Command, dirs []string, level task.Level, n int, seed uint64, file, ids, html string) error {
 	var models []*coconut.Reacher
 	for i, dir := range dirs {
 		if slices.Contains(dirs[:i], dir) {
@@ -75,8 +77,15 @@ func (a *app) evalReach(cmd *cobra.Command, dirs []string, level task.Level, n i
 		models = append(models, m)
 	}
 	ps, err := latentProblemsOf(models[0].Info.Task, level, n, seed, file)
-	if err != nil {
+	switch {
+	case ids != "random" && ids != "sorted":
+		return usagef("--ids %q: known are random, sorted", ids)
+	case err != nil:
 		return err
+	case file != "" && cmd.Flags().Changed("ids"):
+		return usagef("--file and --ids contradict each other: a file's graphs have their ids; drop one")
+	case file == "" && ids == "sorted":
+		ps = coconut.SortedProblems(level, len(ps), seed)
 	}
 	bar := a.progress("eval", len(models))
 	var scores []*coconut.ReachScore

@@ -34,6 +34,15 @@ func OpenReacher(dir string) (*Reacher, error) {
 	return m, err
 }
 
+// SortedProblems is Problems of graph questions whose ids ascend along edges.
+func SortedProblems(level task.Level, n int, seed uint64) []task.Problem {
+	ps := make([]task.Problem, n)
+	for i := range ps {
+		ps[i] = task.SymbolTask{}.Sorted(rand.New(rand.NewPCG(seed, testStream+uint64(i))), level)
+	}
+	return ps
+}
+
 // mostThoughts is the last column of the table by number of thoughts.
 const mostThoughts = 6
 

@@ -33,6 +33,9 @@ row cot '"method": "cot"'
 row no-cot '"method": "no-cot"'
 
 "$orrery" eval --quiet --level easy --models "$(printf "$folder/%s/final," "${rows[@]}" | sed 's/,$//')" --html "$folder/controls.html"
+echo
+echo "## Graphs with sorted ids"
+"$orrery" eval --quiet --level easy --ids sorted --models "$folder/thoughts/final,$folder/sorted/final" | sed '/^Graph questions/,$d'
 for name in thoughts next-nodes; do
 	echo
 	echo "## How index matching came about: $name"
