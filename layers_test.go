@@ -62,6 +62,7 @@ var layers = map[string][]string{
 	"internal/server":   {"think/llm", "think/reason"},
 	"internal/eval":     {"think/llm", "think/reason", "think/vote", "think/confidence", "think/answer", "task", "report"},
 	"internal/sweep":    {"learn/tensor", "learn/train", "learn/recipe", "learn/checkpoint", "look/group", "look/grok", "look/li2", "look/cogs", "report"},
+	"internal/journal":  {"record", "internal/server", "think/llm", "think/reason", "think/vote", "think/confidence", "think/answer"},
 	"internal/cli":      {"*"}, // wires everything; nothing imports it but main
 }
 

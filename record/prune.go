@@ -52,15 +52,20 @@ type Pruned struct {
 
 // Prune takes away runs that ended longer than age ago (0: none for their age), and
 // then the oldest until the rest has at most so many bytes (0: none for their
-// size). Runs that are running stay. SQLite's file shrinks by what was taken.
-func (s *Store) Prune(ctx context.Context, age time.Duration, bytes int64) (Pruned, error) {
-	p, err := s.prune(ctx, age, bytes)
+// size). Runs that are running stay. If kinds are named, others neither count nor go.
+// SQLite's file shrinks by what was taken.
+func (s *Store) Prune(ctx context.Context, age time.Duration, bytes int64, kinds ...string) (Pruned, error) {
+	p, err := s.prune(ctx, age, bytes, kinds)
 	return p, s.fail("pruning", err)
 }
 
-func (s *Store) prune(ctx context.Context, age time.Duration, bytes int64) (Pruned, error) {
+func (s *Store) prune(ctx context.Context, age time.Duration, bytes int64, kinds []string) (Pruned, error) {
 	var p Pruned
-	rows, err := s.read.QueryContext(ctx, `SELECT id, state, ended, own_bytes + trace_bytes FROM orrery_run ORDER BY id DESC`)
+	where, args := "", []any(nil)
+	if len(kinds) > 0 {
+		where, args = "WHERE "+oneOf("kind", kinds), anys(kinds)
+	}
+	rows, err := s.read.QueryContext(ctx, s.q(`SELECT id, state, ended, own_bytes + trace_bytes FROM orrery_run `+where+` ORDER BY id DESC`), args...)
 	if err != nil {
 		return p, err
 	}

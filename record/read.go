@@ -46,7 +46,7 @@ func (s *Store) List(ctx context.Context, f Filter) ([]Run, error) {
 		where, args = append(where, condition), append(args, values...)
 	}
 	if len(f.Kinds) > 0 {
-		add("kind IN (?"+strings.Repeat(", ?", len(f.Kinds)-1)+")", anys(f.Kinds)...)
+		add(oneOf("kind", f.Kinds), anys(f.Kinds)...)
 	}
 	for _, c := range []struct{ column, value string }{{"name", f.Name}, {"method", f.Method}, {"model", f.Model}, {"client", f.Client}, {"request", f.Request}, {"state", string(f.State)}} {
 		if c.value != "" {
@@ -92,6 +92,11 @@ func (s *Store) List(ctx context.Context, f Filter) ([]Run, error) {
 		runs = append(runs, r)
 	}
 	return runs, s.fail("listing runs", rows.Err())
+}
+
+// oneOf is a condition with a parameter for each value.
+func oneOf(column string, values []string) string {
+	return column + " IN (?" + strings.Repeat(", ?", len(values)-1) + ")"
 }
 
 func anys(list []string) []any {

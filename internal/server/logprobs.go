@@ -210,7 +210,7 @@ func (t *tap) logprobs(a *asked, text string) any {
 	var c chatLogprobs
 	rest := text
 	for i := range tokens {
-		name := tokens[i].name(rest)
+		name := llm.Token{Logprob: tokens[i].logprob, Top: tokens[i].top, TopText: tokens[i].text}.Name(rest)
 		if name == "" && len(tokens) == 1 {
 			name = text // one token, one piece of text
 		}
@@ -231,21 +231,6 @@ func (t *tap) logprobs(a *asked, text string) any {
 		l.Top = append(l.Top, top)
 	}
 	return l
-}
-
-// name is the sampled token's text: the alternative with its log-probability.
-// Streams don't name the token itself; "" if it is not among the alternatives.
-func (t *tokenLogprobs) name(rest string) string {
-	found := ""
-	for i, lp := range t.top {
-		if lp != t.logprob || i >= len(t.text) {
-			continue
-		}
-		if found == "" || strings.HasPrefix(rest, t.text[i]) && !strings.HasPrefix(rest, found) {
-			found = t.text[i]
-		}
-	}
-	return found
 }
 
 // best are the k most likely alternatives, the best first.

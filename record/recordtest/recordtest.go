@@ -388,7 +388,10 @@ func testPruneAge(t *testing.T, b *bench) {
 	b.clock.Move(time.Hour)
 	young := b.begin(s, record.Run{})
 	b.must(s.End(t.Context(), young))
-	p, err := s.Prune(t.Context(), time.Hour-time.Minute, 0)
+	if p, err := s.Prune(t.Context(), time.Hour-time.Minute, 0, "train", "eval"); err != nil || p.Runs != 0 {
+		t.Errorf("of other kinds %d go, %v", p.Runs, err)
+	}
+	p, err := s.Prune(t.Context(), time.Hour-time.Minute, 0, "train", "ask")
 	b.must(err)
 	if got, want := b.left(s), []string{running.ID, young.ID}; !slices.Equal(got, want) || p.Runs != 1 {
 		t.Errorf("pruned %d, left %v, want %v", p.Runs, got, want)

@@ -77,6 +77,9 @@ func (t *Tracker) Push(c float64) (group float64, defined bool) {
 	return group, true
 }
 
+// Confidence measures a token's log-probabilities, as Add would, without adding it.
+func (t *Tracker) Confidence(top []float64) (c float64, ok bool) { return t.token(top) }
+
 // token is C = -(1/m)·Σ_{j≤m} log P(j) over the m = min(k, entries) greatest
 // entries; ok is false when there are none. The sum runs from the greatest
 // down, whatever the order of top. Entries that are NaN or +Inf are dropped,

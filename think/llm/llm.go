@@ -24,6 +24,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"strings"
 )
 
 // Message is one turn of a conversation.
@@ -122,6 +123,22 @@ type Token struct {
 	Logprob float64   // of the sampled token; NaN if the server sent none
 	Top     []float64 // the alternatives' as received: any order, any length; NaN for null
 	TopText []string  // the alternatives' texts, parallel to Top; nil if unknown
+}
+
+// Name is the sampled token's text: that of the alternative with its log-probability.
+// Streams don't name the token itself; "" if it is not among the alternatives. rest
+// is what follows in the trace's text, which tells equal alternatives apart.
+func (t Token) Name(rest string) string {
+	found := ""
+	for i, lp := range t.Top {
+		if lp != t.Logprob || i >= len(t.TopText) {
+			continue
+		}
+		if found == "" || strings.HasPrefix(rest, t.TopText[i]) && !strings.HasPrefix(rest, found) {
+			found = t.TopText[i]
+		}
+	}
+	return found
 }
 
 // Usage is the server's own count of tokens, where it gives one.

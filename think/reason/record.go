@@ -15,6 +15,7 @@ import (
 	"unicode/utf8"
 
 	"orrery/think/llm"
+	"orrery/think/vote"
 )
 
 // TraceRecord is one trace as it was generated, one JSON object a line of the
@@ -23,6 +24,9 @@ type TraceRecord struct {
 	ID     json.RawMessage `json:"id"` // a string or a number, kept as it is written
 	Answer *string         `json:"answer"`
 	Tokens []TokenRecord   `json:"tokens"`
+	// StopReason may say why the trace ended. Only "length" and "token_budget" mean
+	// something to a replay: it had no room to go on.
+	StopReason vote.StopReason `json:"stop_reason,omitempty"`
 }
 
 // TokenRecord is one token: the sampled log-probability, null if unknown, and

@@ -162,7 +162,11 @@ func (x *replay) take(t TraceRecord) {
 		}
 	}
 	if rec.Reason == vote.Running {
-		x.m.End(rec.ID, vote.EOS, v.Answer, 0)
+		end := vote.EOS
+		if t.StopReason == vote.Length || t.StopReason == vote.TokenBudget {
+			end = vote.Length
+		}
+		x.m.End(rec.ID, end, v.Answer, 0)
 	} else if rec.Tokens == len(t.Tokens) {
 		x.m.SetAnswer(rec.ID, v.Answer) // stopped at its very last token: the text was complete
 	}
