@@ -8,20 +8,49 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"orrery/internal/server"
+	"orrery/think/llm"
 	"orrery/think/reason"
 )
 
 func init() { register(serveCommand) }
 
+// part is something that serve has besides the API: its own flags, what it adds
+// to the server's configuration, and what runs while the server does.
+type part interface {
+	flags(*pflag.FlagSet)
+	// check reports flags that are wrong, before anything is opened.
+	check() error
+	// open adds to cfg, whose Generator is set.
+	open(ctx context.Context, cfg *server.Config) error
+	// start is called when there is a server, before it serves.
+	start(*server.Server) error
+	// close is called once, when the server has drained; also if open failed or
+	// was never called.
+	close()
+}
+
+// serveParts makes the parts, in the order in which they are opened; they are
+// closed in the opposite one. Each part's file adds its own.
+var serveParts []func(*app) part
+
+func servePart(p func(*app) part) { serveParts = append(serveParts, p) }
+
+// serving is one run of serve.
+type serving struct {
+	*app
+	src    source
+	params paramFlags
+	cfg    server.Config
+	listen string
+	log    bool
+	parts  []part
+}
+
 func serveCommand(a *app) *cobra.Command {
-	var src source
-	var pf paramFlags
-	var cfg server.Config
-	var listen string
-	var kf keyFlags
-	var logRequests bool
+	sv := &serving{app: a}
 	c := &cobra.Command{
 		Use:   "serve",
 		Short: "OpenAI-compatible API in front of the built-in model or any server",
@@ -37,34 +66,17 @@ Methods:
   curl localhost:8888/v1/chat/completions -d '{"model": "builtin@deepconf-high", "messages": [{"role": "user", "content": "Compute 3 * (4 + 5)."}]}'`,
 		Args: exactArgs(0, "flags only"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			var err error
-			if cfg.Defaults, err = pf.params(); err != nil {
+			if err := sv.check(); err != nil {
 				return err
 			}
-			if err := cfg.Defaults.Validate(); err != nil {
-				return usageError{err}
-			}
-			if err := src.check(); err != nil {
-				return err
-			}
-			if cfg.Keys, err = kf.keys(); err != nil {
-				return err
-			}
-			if cfg.Limits, err = kf.defaults(); err != nil {
-				return err
-			}
-			if logRequests {
-				cfg.Logger = slog.New(slog.NewTextHandler(a.err, nil))
-			}
-			return a.serve(cmd.Context(), &src, &kf, cfg, listen)
+			return sv.serve(cmd.Context())
 		},
 	}
-	src.flags(c)
-	pf.flags(c.Flags())
-	pf.thoughtsFlag(c.Flags())
-	f := c.Flags()
-	f.StringVar(&listen, "listen", "127.0.0.1:8888", "address to listen on; \":8888\" is every interface")
-	kf.flags(f)
+	sv.src.flags(c)
+	sv.params.flags(c.Flags())
+	sv.params.thoughtsFlag(c.Flags())
+	f, cfg := c.Flags(), &sv.cfg
+	f.StringVar(&sv.listen, "listen", "127.0.0.1:8888", "address to listen on; \":8888\" is every interface")
 	f.Int64Var(&cfg.MaxBody, "max-body", 0, "bytes of a request's body (default 1 MiB)")
 	f.IntVar(&cfg.MaxRequests, "max-requests", 0, "requests at once (default 64)")
 	f.IntVar(&cfg.MaxQueue, "max-queue", 0, "requests that wait for a place (default four times --max-requests)")
@@ -73,67 +85,113 @@ Methods:
 	f.DurationVar(&cfg.Drain, "drain", 0, "what running requests get to finish after SIGTERM (default 30s)")
 	f.DurationVar(&cfg.Notice, "notice", 0, "how long to go on accepting after /readyz says no (default 0s)")
 	f.StringSliceVar(&cfg.Hosts, "allow-host", nil, "names that requests may call this server by; matters where it needs no key and listens on this machine alone")
-	f.BoolVar(&logRequests, "log", false, "log one line a request to stderr, without prompts, answers or keys")
+	f.BoolVar(&sv.log, "log", false, "log one line a request to stderr, without prompts, answers or keys")
+	for _, p := range serveParts {
+		sv.parts = append(sv.parts, p(a))
+		sv.parts[len(sv.parts)-1].flags(f)
+	}
 	return c
 }
 
-func (a *app) serve(ctx context.Context, src *source, kf *keyFlags, cfg server.Config, listen string) error {
-	g, closer, _, err := a.openMeasured(ctx, src)
+// check reports flags that are wrong or contradict each other.
+func (sv *serving) check() (err error) {
+	if sv.cfg.Defaults, err = sv.params.params(); err != nil {
+		return err
+	}
+	if err := sv.cfg.Defaults.Validate(); err != nil {
+		return usageError{err}
+	}
+	if err := sv.src.check(); err != nil {
+		return err
+	}
+	for _, p := range sv.parts {
+		if err := p.check(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (sv *serving) serve(ctx context.Context) error {
+	if sv.log {
+		sv.cfg.Logger = slog.New(slog.NewTextHandler(sv.err, nil))
+	}
+	g, closer, _, err := sv.openMeasured(ctx, &sv.src)
 	if err != nil {
 		return err
 	}
 	defer closer.Close()
-	cfg.Generator = g
-	cfg.Defaults = localDefaults(g, cfg.Defaults)
+	sv.cfg.Generator = g
+	sv.cfg.Defaults = localDefaults(g, sv.cfg.Defaults)
 	if single, err := reason.Lookup("single"); err != nil {
 		return err
-	} else if err := single.Suits(g.Info(), reason.Params{Thoughts: cfg.Defaults.Thoughts}); err != nil {
+	} else if err := single.Suits(g.Info(), reason.Params{Thoughts: sv.cfg.Defaults.Thoughts}); err != nil {
 		return usageError{err}
 	}
-	l, err := net.Listen("tcp", listen)
+	for _, p := range sv.parts {
+		defer p.close()
+		if err := p.open(ctx, &sv.cfg); err != nil {
+			return err
+		}
+	}
+	l, err := net.Listen("tcp", sv.listen)
 	if err != nil {
 		return fmt.Errorf("serve: %w: choose another address with --listen", err)
 	}
-	address := l.Addr().(*net.TCPAddr)
-	if len(cfg.Hosts) > 0 || address.IP.IsLoopback() && len(cfg.Keys) == 0 {
-		cfg.Hosts = append(cfg.Hosts, "localhost") // nothing but names protects it from its user's browser
-	}
-	s, err := server.New(cfg)
+	s, err := sv.newServer(l)
 	if err != nil {
 		l.Close()
-		return usageError{err}
+		return err
 	}
+	if err := sv.announce(s, l, g.Info()); err != nil {
+		l.Close()
+		return err
+	}
+	err = s.Serve(ctx, l)
+	if !sv.quiet {
+		fmt.Fprintln(sv.err, "stopped")
+	}
+	return err
+}
+
+// newServer makes the server and starts what belongs to it.
+func (sv *serving) newServer(l net.Listener) (*server.Server, error) {
+	if len(sv.cfg.Hosts) > 0 || l.Addr().(*net.TCPAddr).IP.IsLoopback() && len(sv.cfg.Keys) == 0 {
+		sv.cfg.Hosts = append(sv.cfg.Hosts, "localhost") // nothing but names protects it from its user's browser
+	}
+	s, err := server.New(sv.cfg)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	for _, p := range sv.parts {
+		if err := p.start(s); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// announce says what is served, and where.
+func (sv *serving) announce(s *server.Server, l net.Listener, info llm.Info) error {
+	address := l.Addr().(*net.TCPAddr)
 	host := address.IP.String()
 	if address.IP.IsUnspecified() {
 		host = "localhost"
 	}
-	info := g.Info()
-	if a.json {
-		if err := a.printJSON(map[string]any{"version": 1, "address": l.Addr().String(), "model": info.Model, "backend": info.Backend}); err != nil {
+	if sv.json {
+		if err := sv.printJSON(map[string]any{"version": 1, "address": l.Addr().String(), "model": info.Model, "backend": info.Backend}); err != nil {
 			return err
 		}
 	}
-	if !a.quiet {
-		url := "http://" + net.JoinHostPort(host, fmt.Sprint(address.Port))
-		model := oneLine(info.Model) // as the server calls it
-		fmt.Fprintf(a.err, "serving %s (%s) on %s/v1\n", model, info.Backend, url)
-		fmt.Fprintf(a.err, "methods: %s@{%s}\n", model, strings.Join(s.Methods(), ", "))
-		if !address.IP.IsLoopback() && len(cfg.Keys) == 0 {
-			fmt.Fprintf(a.err, "warning: anyone who can reach %s may ask: set --keys-file or %s\n", listen, apiKeysVariable)
-		}
+	if sv.quiet {
+		return nil
 	}
-	if kf.file != "" {
-		defer a.onHangup("API keys", func() error {
-			keys, err := kf.keys()
-			if err != nil {
-				return err
-			}
-			return s.SetKeys(keys)
-		})()
+	url := "http://" + net.JoinHostPort(host, fmt.Sprint(address.Port))
+	model := oneLine(info.Model) // as the server calls it
+	fmt.Fprintf(sv.err, "serving %s (%s) on %s/v1\n", model, info.Backend, url)
+	fmt.Fprintf(sv.err, "methods: %s@{%s}\n", model, strings.Join(s.Methods(), ", "))
+	if !address.IP.IsLoopback() && len(sv.cfg.Keys) == 0 {
+		fmt.Fprintf(sv.err, "warning: anyone who can reach %s may ask: set --keys-file or %s\n", sv.listen, apiKeysVariable)
 	}
-	err = s.Serve(ctx, l)
-	if !a.quiet {
-		fmt.Fprintln(a.err, "stopped")
-	}
-	return err
+	return nil
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"encoding/hex"
 	"fmt"
 	"os"
@@ -15,10 +16,44 @@ import (
 // apiKeysVariable is the environment variable with the keys that clients need.
 const apiKeysVariable = "ORRERY_API_KEYS"
 
+func init() { servePart(func(a *app) part { return &keyFlags{app: a} }) }
+
 // keyFlags say who may ask, and how much.
 type keyFlags struct {
+	*app
 	file   string
 	limits string
+	stop   func() // of listening for SIGHUP; nil: not begun
+}
+
+func (k *keyFlags) check() error {
+	_, err := k.defaults()
+	return err
+}
+
+func (k *keyFlags) open(_ context.Context, cfg *server.Config) (err error) {
+	cfg.Limits, _ = k.defaults()
+	cfg.Keys, err = k.keys()
+	return err
+}
+
+func (k *keyFlags) start(s *server.Server) error {
+	if k.file != "" {
+		k.stop = k.onHangup("API keys", func() error {
+			keys, err := k.keys()
+			if err != nil {
+				return err
+			}
+			return s.SetKeys(keys)
+		})
+	}
+	return nil
+}
+
+func (k *keyFlags) close() {
+	if k.stop != nil {
+		k.stop()
+	}
 }
 
 func (k *keyFlags) flags(f *pflag.FlagSet) {

@@ -59,8 +59,8 @@ func (c *console) wait(t *testing.T, pattern string) string {
 	}
 }
 
-// serving runs serve with args on a free port. stop ends it and gives its exit code.
-func serving(t *testing.T, args ...string) (url string, said *console, stop func() int) {
+// served runs serve with args on a free port. stop ends it and gives its exit code.
+func served(t *testing.T, args ...string) (url string, said *console, stop func() int) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	said = newConsole()
@@ -70,7 +70,7 @@ func serving(t *testing.T, args ...string) (url string, said *console, stop func
 	}()
 	stop = sync.OnceValue(func() int { cancel(); return <-code })
 	t.Cleanup(func() { stop() })
-	return said.wait(t, `http://127\.0\.0\.1:\d+`), said, stop
+	return strings.TrimSuffix(said.wait(t, `http://127\.0\.0\.1:\d+/v1`), "/v1"), said, stop
 }
 
 // status is that of a request with an API key.
@@ -97,7 +97,7 @@ func TestKeysReload(t *testing.T) {
 		}
 	}
 	write("# ours\nold\n")
-	url, said, stop := serving(t, "--keys-file", file)
+	url, said, stop := served(t, "--keys-file", file)
 	if status(t, url, "old") != 200 || status(t, url, "new") != 401 {
 		t.Error("the file's key is not the one that opens")
 	}
@@ -129,6 +129,26 @@ func TestLimitsFlag(t *testing.T) {
 	} {
 		if _, err := (&keyFlags{limits: flag}).defaults(); err == nil || !strings.Contains(err.Error(), words) {
 			t.Errorf("--limits %s: %v", flag, err)
+		}
+	}
+}
+
+// The metrics have an address of their own, without keys, if they are given one.
+func TestMetricsListen(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "keys")
+	if err := os.WriteFile(file, []byte("k\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	url, said, _ := served(t, "--keys-file", file, "--metrics-listen", "127.0.0.1:0")
+	aside := strings.TrimPrefix(said.wait(t, `metrics on http://\S+`), "metrics on ")
+	for path, want := range map[string]int{aside: 200, strings.Replace(aside, "/metrics", "/readyz", 1): 200, strings.Replace(aside, "/metrics", "/v1/models", 1): 404, url + "/metrics": 404} {
+		resp, err := http.Get(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != want {
+			t.Errorf("%s: %d, want %d", path, resp.StatusCode, want)
 		}
 	}
 }

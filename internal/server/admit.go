@@ -29,6 +29,8 @@ func (s *Server) ticket() *apiError {
 
 // place waits until the request may run. The caller gives the place back.
 func (s *Server) place(x *exchange) (release func(), err *apiError) {
+	came := time.Now()
+	defer func() { x.queued = time.Since(came) }()
 	select {
 	case s.places <- struct{}{}:
 	default:
@@ -43,6 +45,7 @@ func (s *Server) place(x *exchange) (release func(), err *apiError) {
 			return nil, errDraining()
 		}
 	}
+	x.ran = true
 	began := time.Now()
 	s.counters.change(func(st *Stats) { st.Running++ })
 	return func() {

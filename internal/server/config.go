@@ -39,6 +39,11 @@ type Config struct {
 	// itself is let in if its context is, or comes from, one of a request under
 	// /api/ (see [context.WithoutCancel]). nil: / is a hint.
 	Page http.Handler
+	// Metrics answers GET /metrics, for those with a key if keys are needed. nil:
+	// there is no such route.
+	Metrics http.Handler
+	// Middleware is put around all routes. nil: nothing is.
+	Middleware func(http.Handler) http.Handler
 	// Hosts are the names, in lower case, that requests may call this server by
 	// in their Host header, besides addresses: what keeps web pages from
 	// reaching a server that needs no key by pointing a name of theirs at it.

@@ -33,6 +33,9 @@ type exchange struct {
 	broken bool   // the client takes no more
 	lost   func() // called once when that happens; may be nil
 
+	ran    bool          // it had a place
+	queued time.Duration // it waited for that
+
 	// What the log line says beside.
 	model, method  string
 	tokens, traces int
@@ -84,10 +87,18 @@ func (x *exchange) done() {
 	if x.reason == ClientCancelled {
 		status = statusGone
 	}
-	x.s.cfg.Logger.LogAttrs(context.WithoutCancel(x.r.Context()), level, "request",
-		slog.String("request", x.id), slog.String("client", x.client.called()), slog.String("route", x.r.Pattern), slog.String("model", x.model), slog.String("method", x.method),
-		slog.String("reason", string(x.reason)), slog.Int("status", status), slog.String("error", x.code),
-		slog.Int("traces", x.traces), slog.Int("tokens", x.tokens), slog.Float64("seconds", time.Since(x.start).Seconds()))
+	f := Finished{ID: x.id, Client: x.client.called(), Route: x.r.Pattern, Model: x.model, Method: x.method, Reason: x.reason, Status: status,
+		Code: x.code, Traces: x.traces, Tokens: x.tokens, QueueSeconds: x.queued.Seconds(), Ran: x.ran, Seconds: time.Since(x.start).Seconds()}
+	ctx := context.WithoutCancel(x.r.Context())
+	for _, o := range x.s.cfg.Observers {
+		if a, ok := o.(Accountant); ok {
+			a.Finished(ctx, f)
+		}
+	}
+	x.s.cfg.Logger.LogAttrs(ctx, level, "request",
+		slog.String("request", f.ID), slog.String("client", f.Client), slog.String("route", f.Route), slog.String("model", f.Model), slog.String("method", f.Method),
+		slog.String("reason", string(f.Reason)), slog.Int("status", f.Status), slog.String("error", f.Code),
+		slog.Int("traces", f.Traces), slog.Int("tokens", f.Tokens), slog.Float64("queued", f.QueueSeconds), slog.Float64("seconds", f.Seconds))
 	if p != nil && begun {
 		panic(http.ErrAbortHandler) // a reply that breaks off must not look whole
 	}

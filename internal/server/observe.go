@@ -45,6 +45,31 @@ func requestID(ctx context.Context) string {
 	return rand.Text()
 }
 
+// Accountant is an Observer that is told of all requests under /v1/, also of
+// those that never ran.
+type Accountant interface {
+	// Finished is called once a request, last. Its context has what
+	// Config.Middleware put there.
+	Finished(context.Context, Finished)
+}
+
+// Finished says how a request came out, its reply included.
+type Finished struct {
+	ID           string
+	Client       string // name of the API key; "" if none was needed, or the one sent is not known
+	Route        string // the pattern, such as "/v1/models/{id...}"
+	Model        string // as it is called in the reply; "" if it is not known
+	Method       string // "" if it is not known
+	Reason       Reason
+	Status       int    // HTTP status; 499 if the client left
+	Code         string // of the error; "" if there was none
+	Traces       int
+	Tokens       int
+	QueueSeconds float64 // waited for a place
+	Ran          bool    // it got one
+	Seconds      float64
+}
+
 // Asked is a request whose run begins.
 type Asked struct {
 	ID       string // as X-Request-Id says

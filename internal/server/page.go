@@ -44,6 +44,21 @@ func (s *Server) page(check func(*http.Request) (*http.Request, *apiError)) http
 	})
 }
 
+// metrics is Config.Metrics, for those with a key if keys are needed.
+func (s *Server) metrics() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p := &pacedWriter{ResponseWriter: w, rc: http.NewResponseController(w), timeout: s.cfg.WriteTimeout}
+		p.extend()
+		defer p.extend()
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		if _, bad := s.guard(r); bad != nil {
+			refuse(p, bad)
+			return
+		}
+		s.cfg.Metrics.ServeHTTP(p, r)
+	})
+}
+
 // refuse answers with an error outside an exchange.
 func refuse(w http.ResponseWriter, e *apiError) {
 	if e.Status == http.StatusUnauthorized {

@@ -21,6 +21,7 @@ type Server struct {
 	limiter  steady
 	present  presence
 	mux      *http.ServeMux
+	handler  http.Handler // mux, in Config.Middleware
 	foreign  *http.CrossOriginProtection
 	counters counters
 	created  int64 // Unix time, as the models' date
@@ -55,6 +56,7 @@ func New(cfg Config) (*Server, error) {
 	s.keys.Store(keys)
 	s.limiter.shared, s.limiter.own = cfg.Limiter, newMemory()
 	s.limiter.failed = func(err error) {
+		s.counters.change(func(st *Stats) { st.LimiterErrors++ })
 		cfg.Logger.Error("the shared limiter failed; limits are this process's own for a while", "error", err.Error(), "seconds", limiterRest.Seconds())
 	}
 	s.cut, s.cutShort = context.WithCancel(context.Background())
@@ -66,12 +68,19 @@ func New(cfg Config) (*Server, error) {
 	s.mux.Handle("/v1/", s.api("", func(x *exchange) { x.fail(noRoute(x.r)) }))
 	s.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) { s.plain(w, http.StatusOK, "ok\n") })
 	s.mux.HandleFunc("GET /readyz", s.ready)
+	if cfg.Metrics != nil {
+		s.mux.Handle("GET /metrics", s.metrics())
+	}
 	s.mountPage()
+	s.handler = s.mux
+	if cfg.Middleware != nil {
+		s.handler = cfg.Middleware(s.mux)
+	}
 	return s, nil
 }
 
 // ServeHTTP implements http.Handler.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
 
 // api makes a handler of a route under /v1/: keys and verbs are checked first.
 func (s *Server) api(verb string, f func(*exchange)) http.Handler {

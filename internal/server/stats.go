@@ -32,6 +32,9 @@ type Stats struct {
 	Waiting  int // wait for a place
 	Running  int // have one
 	Ended    map[Reason]int
+
+	MaxWaiting, MaxRunning int // what there is room for
+	LimiterErrors          int // failures of the shared Limiter
 }
 
 // counters are what Stats shows.
@@ -108,6 +111,7 @@ func (s *Server) Stats() Stats {
 	defer s.counters.mu.Unlock()
 	out := s.counters.stats
 	out.Ended = maps.Clone(out.Ended)
+	out.MaxWaiting, out.MaxRunning = s.cfg.MaxQueue, s.cfg.MaxRequests
 	if out.Ended == nil {
 		out.Ended = map[Reason]int{}
 	}

@@ -174,6 +174,9 @@ type End struct {
 	Tokens   int
 	Counted  Count
 	Warnings []Warning
+	// Upstream names the one of several servers that made the stream; "" where
+	// there is only one, or none was reached.
+	Upstream string
 }
 
 // Count says where a number of tokens comes from, best first.
