@@ -189,6 +189,9 @@ func (sv *serving) announce(s *server.Server, l net.Listener, info llm.Info) err
 	url := "http://" + net.JoinHostPort(host, fmt.Sprint(address.Port))
 	model := oneLine(info.Model) // as the server calls it
 	fmt.Fprintf(sv.err, "serving %s (%s) on %s/v1\n", model, info.Backend, url)
+	if sv.cfg.Page != nil {
+		fmt.Fprintf(sv.err, "page: %s/\n", url)
+	}
 	fmt.Fprintf(sv.err, "methods: %s@{%s}\n", model, strings.Join(s.Methods(), ", "))
 	if !address.IP.IsLoopback() && len(sv.cfg.Keys) == 0 {
 		fmt.Fprintf(sv.err, "warning: anyone who can reach %s may ask: set --keys-file or %s\n", sv.listen, apiKeysVariable)

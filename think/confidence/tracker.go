@@ -169,6 +169,15 @@ func (t *Tracker) Lowest() (lowest float64, ok bool) {
 	return t.lowest, true
 }
 
+// Confidences calls yield with the confidence of every scored token so far, in order.
+func (t *Tracker) Confidences(yield func(float64) bool) {
+	for _, c := range t.conf {
+		if !yield(c) {
+			return
+		}
+	}
+}
+
 // Groups calls yield with every group so far, in order; a trace with fewer
 // than W scored tokens has one group, their mean. It can be ranged over.
 func (t *Tracker) Groups(yield func(float64) bool) {

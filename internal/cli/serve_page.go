@@ -1,0 +1,48 @@
+package cli
+
+import (
+	"context"
+
+	"github.com/spf13/pflag"
+
+	"orrery/internal/server"
+	"orrery/internal/web"
+)
+
+func init() { servePart(func(*app) part { return &pagePart{} }) }
+
+// pagePart is the page at /.
+type pagePart struct {
+	off  bool
+	page *web.Page
+}
+
+func (p *pagePart) flags(f *pflag.FlagSet) {
+	f.BoolVar(&p.off, "no-page", false, "serve the API alone, without the page at /")
+}
+
+func (p *pagePart) check() error { return nil }
+
+func (p *pagePart) open(_ context.Context, cfg *server.Config) error {
+	if p.off {
+		return nil
+	}
+	p.page = web.New(web.Config{Model: cfg.Generator, Defaults: cfg.Defaults, Version: version()})
+	cfg.Page = p.page
+	cfg.Observers = append(cfg.Observers, p.page)
+	return nil
+}
+
+func (p *pagePart) start(s *server.Server) error {
+	if p.page != nil {
+		p.page.Use(s)
+	}
+	return nil
+}
+
+func (p *pagePart) close() {
+	if p.page != nil {
+		p.page.Close()
+		p.page.Wait()
+	}
+}

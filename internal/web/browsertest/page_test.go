@@ -1,0 +1,219 @@
+package browsertest
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+
+	"orrery/think/llm"
+	"orrery/think/llm/llmtest"
+)
+
+const done = `document.querySelector(".chip")?.textContent == "done"`
+
+// A question is asked, its traces appear, the vote and the answer come.
+func TestAsk(t *testing.T) {
+	tb := open(t, thinker(120, time.Millisecond))
+	tb.ask("How many?", "deepconf-high", 24)
+	tb.until(done)
+	if got := eval[string](tb, `document.querySelector(".m-answer dd").textContent`); got != "204" {
+		t.Errorf("the answer shown is %q", got)
+	}
+	tb.until(`document.querySelectorAll(".bars li").length >= 1 && document.querySelectorAll(".tokens span").length > 20`)
+	if got := eval[string](tb, `document.querySelector(".tokens").textContent`); !strings.HasSuffix(got, `\boxed{204}.`) {
+		t.Errorf("the winning text ends in %q", got[max(0, len(got)-40):])
+	}
+	// What is on the canvas is coloured: strips were drawn.
+	if n := eval[int](tb, colours); n < 10 {
+		t.Errorf("the strips have %d colours", n)
+	}
+}
+
+// colours counts the distinct colours of the strips' canvas.
+const colours = `(() => { const c = document.querySelector(".strips canvas"), d = new Uint32Array(c.getContext("2d").getImageData(40, 20, c.width - 200, c.height - 20).data.buffer); return new Set(d).size })()`
+
+func TestStop(t *testing.T) {
+	tb := open(t, thinker(4000, 5*time.Millisecond))
+	tb.ask("How many?", "deepconf-low", 24)
+	tb.until(`document.querySelector("#stop") && !document.querySelector("#stop").hidden`)
+	tb.until(colours + ` > 5`)
+	tb.do(chromedp.Click("#stop"))
+	tb.until(`document.querySelector(".chip").textContent == "stopped" && document.querySelector("#stop").hidden`)
+}
+
+// A page that is reloaded in the middle finds its question still running, with all
+// that had been shown before.
+func TestReload(t *testing.T) {
+	tb := open(t, thinker(400, 4*time.Millisecond))
+	tb.ask("How many?", "majority", 6)
+	tokens := `Number(document.querySelector(".m-tokens dd").textContent.replaceAll(",", ""))`
+	tb.until(`document.querySelector(".m-tokens") && ` + tokens + ` > 200`)
+	before := eval[int](tb, tokens)
+	tb.do(chromedp.Reload())
+	tb.until(`document.querySelector(".chip")?.textContent == "running" && ` + tokens + fmt.Sprintf(" >= %d", before))
+	tb.until(done)
+	if n := eval[int](tb, colours); n < 5 {
+		t.Errorf("after the reload the strips have %d colours", n)
+	}
+}
+
+// The stream is cut in the middle: the page says so, joins again, and shows all.
+func TestCut(t *testing.T) {
+	tb := open(t, thinker(300, 5*time.Millisecond))
+	tb.expect("net::ERR")
+	tb.ask("How many?", "majority", 4)
+	tb.until(colours + ` > 5`)
+	tb.js(`window.cuts = 0; new MutationObserver(() => { if (document.getElementById("link").dataset.state == "lost") window.cuts++ }).observe(document.getElementById("link"), {attributes: true})`)
+	tb.server.CloseClientConnections()
+	tb.until(`window.cuts > 0`)
+	tb.until(done)
+	got := eval[string](tb, `document.querySelector(".m-traces dd").textContent`)
+	if got != "4 of 4" {
+		t.Errorf("after the cut the traces are %q", got)
+	}
+}
+
+// Whatever a model says is text, in the winner, in the vote and in a trace; a line of a
+// megabyte does not hold the page up.
+func TestHostileModel(t *testing.T) {
+	const evil = `<script>window.pwned=1</script><img src=x onerror="window.pwned=2"><style>*{display:none}</style>`
+	line := strings.Repeat("0123456789abcdef", 1<<16) // 1 MiB
+	tb := open(t, &llmtest.Scripted{Model: evil, Pick: func(r llm.Request) llmtest.Script {
+		s := llmtest.Say(5, evil, line, " \\boxed{"+evil+"}")
+		return s
+	}})
+	tb.ask(evil, "majority", 3)
+	tb.until(done)
+	tb.until(`document.querySelector(".bars li b").textContent.startsWith("<script>")`)
+	tb.do(chromedp.Focus(".strips"), chromedp.KeyEvent("\r"))
+	tb.until(`document.querySelector(".trace > .long-text pre.text").textContent.startsWith("<script>")`)
+	tb.until(`!document.querySelector(".trace > .long-text .gap").hidden`) // not all of it is laid out
+	if eval[bool](tb, `window.pwned !== undefined || document.querySelector("main script, main img, main style, .top script") !== null`) {
+		t.Error("a model's text became markup")
+	}
+	if ms := eval[float64](tb, `(() => { const t = performance.now(); document.querySelector(".trace").offsetHeight; document.body.style.width = "99%"; document.body.offsetHeight; document.body.style.width = ""; return performance.now() - t })()`); ms > 500 { // a second would be felt; 60,000 characters take about 30 ms
+		t.Errorf("laying the page out takes %.0f ms", ms)
+	}
+}
+
+func TestKeys(t *testing.T) {
+	tb := open(t, thinker(60, time.Millisecond), "sesame")
+	tb.expect("status of 401")
+	tb.until(`!document.querySelector("#signin").hidden`)
+	sign := func(key string) {
+		tb.js(fmt.Sprintf(`document.querySelector("#key").value = %q`, key))
+		tb.do(chromedp.Click("#signin button"))
+	}
+	sign("wrong")
+	tb.until(`document.querySelector("#signin-wrong").textContent.includes("not known")`)
+	sign("sesame")
+	tb.until(`document.querySelector("#signin").hidden`)
+	tb.ask("How many?", "majority", 3)
+	tb.until(done)
+	tb.do(chromedp.Reload()) // the tab still has it
+	tb.until(done)
+	if eval[bool](tb, `JSON.stringify(localStorage).includes("sesame") || document.cookie.includes("sesame") || location.href.includes("sesame")`) {
+		t.Error("the key outlives the tab")
+	}
+}
+
+// Everything can be done without a pointer.
+func TestKeyboard(t *testing.T) {
+	tb := open(t, thinker(120, time.Millisecond))
+	tb.until(`document.activeElement?.id == "question"`)
+	tb.do(chromedp.KeyEvent("How many?"), chromedp.KeyEvent("\r", chromedp.KeyModifiers(chromedp.ModifierCtrl)))
+	tb.until(done)
+	tabTo := func(js string) {
+		t.Helper()
+		for range 60 {
+			if eval[bool](tb, js) {
+				if !eval[bool](tb, `document.activeElement.matches(":focus-visible") && getComputedStyle(document.activeElement).outlineStyle != "none"`) {
+					t.Errorf("the focus on %s cannot be seen", js)
+				}
+				return
+			}
+			tb.do(chromedp.KeyEvent("\t"))
+		}
+		t.Fatalf("tab never reaches %s", js)
+	}
+	tb.js(`document.activeElement.blur()`)
+	tabTo(`document.activeElement.classList.contains("strips")`)
+	tb.do(chromedp.KeyEvent(kb.ArrowDown))
+	tb.until(`/^trace [1-9]/.test(document.querySelector("#strip-cursor").textContent)`)
+	tb.do(chromedp.KeyEvent("\r"))
+	tb.until(`document.querySelector(".trace h2")`)
+	tb.do(chromedp.KeyEvent(kb.Escape))
+	tb.until(`!document.querySelector(".trace")`)
+	tabTo(`document.activeElement.classList.contains("tokens")`)
+	tb.until(`!document.querySelector("#token-alternatives").hidden && document.querySelectorAll("#token-alternatives tr").length >= 5`)
+	tb.js(`document.activeElement.blur()`)
+	tb.do(chromedp.KeyEvent("?"))
+	tb.until(`document.querySelector("dialog[open]")`)
+}
+
+// The page fits a small phone: nothing is wider than the screen.
+func TestPhone(t *testing.T) {
+	tb := open(t, thinker(120, time.Millisecond))
+	tb.size(360, 740)
+	fits := func(where string) {
+		t.Helper()
+		if w := eval[int](tb, `document.documentElement.scrollWidth`); w > 360 {
+			t.Errorf("%s is %d pixels wide", where, w)
+		}
+	}
+	tb.ask("How many ways are there to go from one corner of a chessboard to the opposite one?", "deepconf-high", 24)
+	tb.until(done)
+	tb.do(chromedp.Focus(".strips"), chromedp.KeyEvent("\r"))
+	tb.until(`document.querySelector(".trace h2")`)
+	fits("a request")
+	for _, view := range []string{"#/", "#/history", "#/runs", "#/compare"} {
+		tb.js(fmt.Sprintf(`location.hash = %q`, view))
+		time.Sleep(200 * time.Millisecond)
+		fits(view)
+	}
+}
+
+// Dark and light follow the system, and the switch overrules it.
+func TestTheme(t *testing.T) {
+	tb := open(t, thinker(60, time.Millisecond))
+	tb.until(`document.querySelector("#question")`)
+	dark := `getComputedStyle(document.body).backgroundColor == "rgb(20, 24, 29)"`
+	tb.scheme("light")
+	tb.until(`!(` + dark + `)`)
+	tb.scheme("dark")
+	tb.until(dark)
+	tb.do(chromedp.Click("#theme"))
+	tb.until(`!(` + dark + `) && document.documentElement.dataset.theme == "light"`)
+	tb.scheme("light")
+	tb.do(chromedp.Click("#theme"))
+	tb.until(dark)
+	tb.do(chromedp.Reload())
+	tb.until(dark)
+}
+
+// A model's server that fails is told of in its own words.
+func TestFailure(t *testing.T) {
+	tb := open(t, &llmtest.Scripted{Pick: func(r llm.Request) llmtest.Script {
+		return llmtest.Script{Err: &llm.Error{Kind: llm.Unreachable, Backend: "scripted", Words: "the engine died"}}
+	}})
+	tb.ask("How many?", "majority", 3)
+	tb.until(`document.querySelector(".chip")?.textContent == "failed" && document.querySelector(".run > .wrong").textContent.includes("the engine died")`)
+}
+
+// Latent models show what their hidden thoughts hold.
+func TestThoughts(t *testing.T) {
+	tb := open(t, &llmtest.Scripted{Latent: &llm.Latent{Method: "coconut", Thoughts: 3, Trained: 3, Mark: "###"}, Pick: func(r llm.Request) llmtest.Script {
+		s := llmtest.Say(5, "### wumpus")
+		for i := 1; i <= 3; i++ {
+			s.Thoughts = append(s.Thoughts, llm.Thought{Number: i, Holds: []llm.Reading{{Text: "<b>gorpus", P: 0.6}, {Text: "lempus", P: 0.3}}})
+		}
+		return s
+	}})
+	tb.ask("Is Alex a wumpus?", "coconut", 0)
+	tb.until(done)
+	tb.until(`document.querySelectorAll(".main-column .thoughts li").length == 3 && document.querySelector(".main-column .thoughts").textContent.includes("<b>gorpus")`)
+}

@@ -1,0 +1,54 @@
+package browsertest
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+)
+
+// TestShots makes the pictures of the documentation, into the folder that
+// ORRERY_SHOTS names.
+func TestShots(t *testing.T) {
+	dir := os.Getenv("ORRERY_SHOTS")
+	if dir == "" {
+		t.Skip("set ORRERY_SHOTS=DIR to have the pictures made")
+	}
+	tb := open(t, thinker(700, 9*time.Millisecond))
+	shot := func(name string) { tb.shot(filepath.Join(dir, name+".png")) }
+	tb.scheme("light")
+	tb.size(1360, 860)
+	tb.ask("Find the number of ways in which eight rooks that do not attack each other can stand on a chessboard of which the main diagonal is missing, modulo 1000.", "deepconf-high", 48)
+	tb.until(`/[1-9][0-9]* stopped early/.test(document.querySelector(".m-traces dd").textContent)`)
+	time.Sleep(1500 * time.Millisecond)
+	shot("ask-running")
+	tb.scheme("dark")
+	time.Sleep(300 * time.Millisecond)
+	shot("ask-running-dark")
+	tb.scheme("light")
+	tb.until(`document.querySelector(".chip").textContent == "done"`)
+	time.Sleep(600 * time.Millisecond)
+	shot("ask-done")
+	tb.do(chromedp.Focus(".strips"), chromedp.KeyEvent("\r"))
+	time.Sleep(500 * time.Millisecond)
+	shot("ask-trace")
+	tb.do(chromedp.Focus(".tokens"), chromedp.KeyEvent(kb.End))
+	time.Sleep(300 * time.Millisecond)
+	shot("ask-tokens")
+	tb.size(390, 844)
+	time.Sleep(500 * time.Millisecond)
+	tb.js(`document.activeElement.blur(), scrollTo(0, 0)`)
+	shot("ask-phone")
+	tb.js(`document.querySelector(".metrics").scrollIntoView()`)
+	time.Sleep(300 * time.Millisecond)
+	shot("ask-phone-2")
+	tb.js(`location.hash = "#/", 1`)
+	time.Sleep(500 * time.Millisecond)
+	shot("home-phone")
+	tb.size(1360, 860)
+	time.Sleep(300 * time.Millisecond)
+	shot("home")
+}
