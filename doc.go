@@ -62,8 +62,9 @@
 //
 // upstream makes Generators of servers over HTTP, and local of our own models.
 // eval runs methods on tasks side by side. sweep runs many small trainings
-// through River, on one machine or many. server is the HTTP API, and metrics counts
-// for Prometheus what it does. cli is the
+// through River, on one machine or many. server is the HTTP API, metrics counts for
+// Prometheus what it does, and web is the page that shows its requests as they think.
+// cli is the
 // command line, one file a subcommand; nothing imports it but main.
 //
 // # Doubts

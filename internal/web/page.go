@@ -50,8 +50,6 @@ type Page struct {
 	mu    sync.Mutex
 	shows map[string]*show
 	order []string // of asking
-	rev   int
-	revs  map[string]int // of each show in the list of requests
 }
 
 var _ server.Observer = (*Page)(nil)
