@@ -24,12 +24,12 @@ type Choice struct {
 	Mass   float64   `json:"mass"`   // what all of them have of all tokens: a model that has done with steps has little
 }
 
-// choices asks for the values of a problem after 1 to most thoughts, as far as
-// walks lead.
+// choices asks for the values of a problem after 1 to most thoughts, while steps are
+// left to write: with as many thoughts as hops the target has been reached.
 func (m *Model) choices(p task.Problem, item, most int) (out []Choice, err error) {
 	g := p.Data.(*task.Graph)
 	frontier := g.Frontiers(most)
-	for k := 1; k <= most && len(frontier[k]) > 0; k++ {
+	for k := 1; k <= min(most, g.Hops()-1); k++ {
 		c := Choice{Item: item, K: k, Nodes: frontier[k]}
 		starts := make([][]int, len(c.Nodes))
 		for i, v := range c.Nodes {
@@ -138,7 +138,7 @@ type Tree struct {
 	Problems []task.Problem
 	Score    *Score
 	Choices  []Choice
-	Lenses   []Lens // of the first problems
+	Lenses   []Lens // of the examples
 }
 
 // Lens is what each thought of a problem would be, were it read as a token.
@@ -186,8 +186,8 @@ func (m *Model) Grow(ctx context.Context, ps []task.Problem, seed uint64, progre
 	if m.Info.Fill != latent.Thoughts {
 		return t, nil
 	}
-	for i, p := range ps[:min(shown, len(ps))] {
-		_, lens, err := m.after(p, m.Info.Thoughts, nil)
+	for _, i := range t.examples() {
+		_, lens, err := m.after(ps[i], m.Info.Thoughts, nil)
 		if err != nil {
 			return nil, err
 		}
@@ -198,6 +198,23 @@ func (m *Model) Grow(ctx context.Context, ps []task.Problem, seed uint64, progre
 		t.Lenses = append(t.Lenses, l)
 	}
 	return t, nil
+}
+
+// examples are the problems that are drawn: those with the most nodes to choose from,
+// after two thoughts if they have that many.
+func (t *Tree) examples() []int {
+	nodes := make([]int, len(t.Problems))
+	for _, c := range t.Choices {
+		if c.K <= 2 {
+			nodes[c.Item] += len(c.Nodes)
+		}
+	}
+	items := make([]int, len(nodes))
+	for i := range items {
+		items[i] = i
+	}
+	slices.SortStableFunc(items, func(a, b int) int { return nodes[b] - nodes[a] })
+	return items[:min(shown, len(items))]
 }
 
 // read lists the likeliest tokens.

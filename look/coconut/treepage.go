@@ -17,12 +17,7 @@ import (
 func (t *Tree) graph(item int) *task.Graph { return t.Problems[item].Data.(*task.Graph) }
 
 // correct are the nodes k edges from the root on a shortest path to the target.
-func correct(g *task.Graph, k int) []int {
-	if o := g.Optimal(); k < len(o) {
-		return o[k]
-	}
-	return nil
-}
+func correct(g *task.Graph, k int) []int { return g.Optimal()[k] }
 
 // ByHeight is the mean value of nodes of one height.
 type ByHeight struct {
@@ -41,9 +36,6 @@ func (t *Tree) Heights() (out []ByHeight) {
 	for _, c := range t.Choices {
 		g := t.graph(c.Item)
 		h, way := heights(g), correct(g, c.K)
-		if len(way) == 0 {
-			continue // the walk has passed the target: none is right
-		}
 		for i, v := range c.Nodes {
 			k := key{c.K, h[v]}
 			if sums[k] == nil {
@@ -93,7 +85,7 @@ func (t *Tree) Top(k int) (top [3][]float64) {
 func (t *Tree) Right(k int) (hits, n int, mass float64) {
 	for _, c := range t.Choices {
 		way := correct(t.graph(c.Item), c.K)
-		if c.K != k || len(way) == 0 || len(c.Nodes) < 2 {
+		if c.K != k || len(c.Nodes) < 2 {
 			continue
 		}
 		n++
@@ -112,12 +104,12 @@ func (t *Tree) Right(k int) (hits, n int, mass float64) {
 }
 
 func (t *Tree) lead() string {
-	return fmt.Sprintf("%s, %d problems. A node's value after K thoughts is the probability that the sentence about it is written next, normalised over the nodes that walks of K edges come to.",
+	return fmt.Sprintf("%s, %d problems. A node's value after K thoughts, fewer than hops, is the probability that the sentence about it is written next, normalised over the nodes that walks of K edges come to.",
 		t.Model.Info.Task, len(t.Problems))
 }
 
 func (t *Tree) rightTable() report.Table {
-	out := report.Table{Caption: "Where the search stands: whether the likeliest node is on a shortest path, of problems with two nodes and more to choose from",
+	out := report.Table{Caption: "Where the search stands: whether the likeliest node is on a shortest path, of problems with steps left and two nodes and more to choose from",
 		Head: []string{"thoughts", "right", "95 %", "problems", "of all tokens"}}
 	for k := 1; k <= t.Model.Info.Thoughts; k++ {
 		hits, n, mass := t.Right(k)
@@ -184,8 +176,8 @@ func (t *Tree) Page(command string) report.Page {
 	p := report.Page{Title: "What " + runName(t.Model.Dir) + " is thinking of", Lead: t.lead()}
 	add := func(b ...report.Block) { p.Blocks = append(p.Blocks, b...) }
 	add(report.Heading("The search tree"), report.Text("Move the slider: after K thoughts the nodes that the model would go on from are filled, as full as their value is large. A search keeps several and drops those that lead nowhere; one path at a time has one full node."))
-	for i := range min(shown, len(t.Problems)) {
-		add(t.drawn(i))
+	for i, item := range t.examples() {
+		add(t.drawn(item, i == 0))
 	}
 	add(t.rightTable(), report.Heading("Several at once?"), report.Text("The best, the best two and the best three nodes of each problem together, problems in ascending order. Where lines lie apart the model holds several nodes open; where the first is at 100 % it has decided."))
 	var tops []report.Block
@@ -197,8 +189,8 @@ func (t *Tree) Page(command string) report.Page {
 	if b := t.Score.SweepBlock(); b != nil {
 		add(b)
 	}
-	for _, l := range t.Lenses {
-		if l.Item == 0 {
+	for i, l := range t.Lenses {
+		if i == 0 {
 			add(report.Heading("Thoughts read as words"), report.Text("The likeliest tokens of softmax(W h) of each thought, the logit lens."))
 		}
 		add(t.lensTable(l))
@@ -210,7 +202,8 @@ func (t *Tree) Page(command string) report.Page {
 }
 
 // drawn is a problem's graph below its root, with values after each number of thoughts.
-func (t *Tree) drawn(item int) report.Block {
+// Kinds' names all end in "pus", which is left out in the nodes.
+func (t *Tree) drawn(item int, open bool) report.Block {
 	g := t.graph(item)
 	dist := g.Distances(g.Root)
 	slider := report.Slider{Label: "thoughts"}
@@ -236,7 +229,7 @@ func (t *Tree) drawn(item int) report.Block {
 			if dist[v] < 0 && v != g.NegTarget {
 				continue
 			}
-			n := report.Node{Name: g.IdxToSymbol[v], Kind: kind(v), Value: math.NaN()}
+			n := report.Node{Name: strings.TrimSuffix(g.IdxToSymbol[v], "pus"), Kind: kind(v), Value: math.NaN()}
 			if i := slices.Index(c.Nodes, v); i >= 0 {
 				n.Value = c.Values[i]
 			}
@@ -260,11 +253,11 @@ func (t *Tree) drawn(item int) report.Block {
 		}
 		slider.Frames = append(slider.Frames, report.Frame{Name: fmt.Sprintf("after %d", k), Blocks: []report.Block{out}})
 	}
-	return report.Details{Summary: fmt.Sprintf("Problem %d: is %s a %s or %s?", item+1, g.IdxToSymbol[g.Root], g.IdxToSymbol[g.Target], g.IdxToSymbol[g.NegTarget]), Open: item == 0, Blocks: []report.Block{slider}}
+	return report.Details{Summary: fmt.Sprintf("Problem %d: is %s a %s or %s?", item+1, g.IdxToSymbol[g.Root], g.IdxToSymbol[g.Target], g.IdxToSymbol[g.NegTarget]), Open: open, Blocks: []report.Block{slider}}
 }
 
 func (t *Tree) topPlot(k int) report.Plot {
-	p := report.Plot{Title: fmt.Sprintf("After %d thoughts", k), X: report.Axis{Label: "problems, percentile"}, Y: report.Axis{Label: "value", Percent: true, Min: 0, Max: 1}}
+	p := report.Plot{Title: "After " + thoughts(k), X: report.Axis{Label: "problems, percentile"}, Y: report.Axis{Label: "value", Percent: true, Min: 0, Max: 1}}
 	for i, values := range t.Top(k) {
 		line := report.Series{Name: []string{"best", "best two", "best three"}[i]}
 		for j, v := range values {
@@ -275,10 +268,17 @@ func (t *Tree) topPlot(k int) report.Plot {
 	return p
 }
 
+func thoughts(k int) string {
+	if k == 1 {
+		return "1 thought"
+	}
+	return fmt.Sprintf("%d thoughts", k)
+}
+
 func (t *Tree) heightPlot() report.Plot {
 	p := report.Plot{Title: "Value and height", X: report.Axis{Label: "height"}, Y: report.Axis{Label: "mean value", Percent: true, Min: 0, Max: 1}}
 	for k := 1; k <= t.Model.Info.Thoughts; k++ {
-		way, not := report.Series{Name: fmt.Sprintf("on the way, %d thoughts", k), Draw: report.LinePoints}, report.Series{Name: fmt.Sprintf("not, %d thoughts", k), Draw: report.LinePoints}
+		way, not := report.Series{Name: "on the way, " + thoughts(k), Draw: report.LinePoints}, report.Series{Name: "not, " + thoughts(k), Draw: report.LinePoints}
 		for _, h := range t.Heights() {
 			if h.K == k {
 				way.X, way.Y = append(way.X, float64(h.Height)), append(way.Y, h.Correct)

@@ -40,3 +40,10 @@ for seed in $seeds; do
 	done
 done
 "$orrery" eval --models "$(IFS=,; echo "${models[*]}")" --html "$folder/table.html" | tee "$folder/table.txt"
+
+# A model that has seen every number of thoughts in its last stage still writes steps: what
+# it would go on from after each.
+first=${seeds%% *}
+train mix-$first '{"method": "coconut", "first_stage": 1, "epochs_per_stage": 6, "mix": 0.5,
+	"train": {"seed": '$((100 + first))', "steps": 1200, "checkpoint_every": 200}}' --from "$folder/cot-first-$first/final"
+"$orrery" probe "$folder/mix-$first/final" --quiet --items 300 --out "$folder/tree.html" | tee "$folder/tree.txt"
