@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"net"
 	"strings"
 
@@ -45,7 +44,6 @@ type serving struct {
 	params paramFlags
 	cfg    server.Config
 	listen string
-	log    bool
 	parts  []part
 }
 
@@ -84,8 +82,6 @@ Methods:
 	f.IntVar(&cfg.MaxBudget, "max-budget", 0, "traces of one request (default 512)")
 	f.DurationVar(&cfg.Drain, "drain", 0, "what running requests get to finish after SIGTERM (default 30s)")
 	f.DurationVar(&cfg.Notice, "notice", 0, "how long to go on accepting after /readyz says no (default 0s)")
-	f.StringSliceVar(&cfg.Hosts, "allow-host", nil, "names that requests may call this server by; matters where it needs no key and listens on this machine alone")
-	f.BoolVar(&sv.log, "log", false, "log one line a request to stderr, without prompts, answers or keys")
 	for _, p := range serveParts {
 		sv.parts = append(sv.parts, p(a))
 		sv.parts[len(sv.parts)-1].flags(f)
@@ -113,9 +109,6 @@ func (sv *serving) check() (err error) {
 }
 
 func (sv *serving) serve(ctx context.Context) error {
-	if sv.log {
-		sv.cfg.Logger = slog.New(slog.NewTextHandler(sv.err, nil))
-	}
 	g, closer, _, err := sv.openMeasured(ctx, &sv.src)
 	if err != nil {
 		return err
@@ -186,7 +179,11 @@ func (sv *serving) announce(s *server.Server, l net.Listener, info llm.Info) err
 	if sv.quiet {
 		return nil
 	}
-	url := "http://" + net.JoinHostPort(host, fmt.Sprint(address.Port))
+	scheme := "http://"
+	if sv.cfg.TLS != nil {
+		scheme = "https://"
+	}
+	url := scheme + net.JoinHostPort(host, fmt.Sprint(address.Port))
 	model := oneLine(info.Model) // as the server calls it
 	fmt.Fprintf(sv.err, "serving %s (%s) on %s/v1\n", model, info.Backend, url)
 	if sv.cfg.Page != nil {

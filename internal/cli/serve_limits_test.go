@@ -70,7 +70,7 @@ func served(t *testing.T, args ...string) (url string, said *console, stop func(
 	}()
 	stop = sync.OnceValue(func() int { cancel(); return <-code })
 	t.Cleanup(func() { stop() })
-	return strings.TrimSuffix(said.wait(t, `http://127\.0\.0\.1:\d+/v1`), "/v1"), said, stop
+	return strings.TrimSuffix(said.wait(t, `https?://127\.0\.0\.1:\d+/v1`), "/v1"), said, stop
 }
 
 // status is that of a request with an API key.

@@ -34,7 +34,7 @@ func (s *Server) outside(r *http.Request) (*http.Request, *apiError) {
 		return nil, &apiError{Status: http.StatusMisdirectedRequest, Reason: Unauthorized, Type: typeAuth, Code: "unknown_host",
 			Message: "the request calls this server by a name that it does not go by; use its address, or have its owner name this one"}
 	}
-	if s.foreign.Check(r) != nil {
+	if s.foreign.Check(r) != nil && !s.invited(r) {
 		return nil, &apiError{Status: http.StatusForbidden, Reason: Unauthorized, Type: typeAuth, Code: "cross_origin",
 			Message: "the request comes from a web page of another origin, which may not ask through its visitors' browsers; call the API from a program"}
 	}

@@ -1,10 +1,12 @@
 package server
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"orrery/think/llm"
@@ -49,6 +51,19 @@ type Config struct {
 	// reaching a server that needs no key by pointing a name of theirs at it.
 	// None: any name.
 	Hosts []string
+
+	// Origins are web origins, such as "https://example.org", whose pages may use
+	// the API from their visitors' browsers (CORS), with a key in a header; "*": any.
+	// None: only this server's own page may. AnyOriginWithKeys allows * where keys
+	// are needed.
+	Origins           []string
+	AnyOriginWithKeys bool
+
+	// Proxies are the addresses of proxies, whose X-Forwarded-For is believed when
+	// the log names a client's address. None: the header is not looked at.
+	Proxies []netip.Prefix
+	// TLS encrypts connections, and offers HTTP/2 on them. nil: neither.
+	TLS *tls.Config
 
 	MaxBody     int64 // bytes of a request's body. 0: 1 MiB
 	MaxRequests int   // requests that run at once. 0: 64
@@ -99,6 +114,9 @@ func (c Config) resolved() (Config, error) {
 	}
 	if err := c.Defaults.Validate(); err != nil {
 		return c, fmt.Errorf("open a server: its default parameters are wrong: %w", err)
+	}
+	if err := c.origins(); err != nil {
+		return c, err
 	}
 	defaults(&c.MaxBody, defaultMaxBody)
 	defaults(&c.MaxRequests, defaultMaxRequests)

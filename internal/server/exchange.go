@@ -87,7 +87,7 @@ func (x *exchange) done() {
 	if x.reason == ClientCancelled {
 		status = statusGone
 	}
-	f := Finished{ID: x.id, Client: x.client.called(), Route: x.r.Pattern, Model: x.model, Method: x.method, Reason: x.reason, Status: status,
+	f := Finished{ID: x.id, Client: x.client.called(), Remote: x.s.remote(x.r), Route: x.r.Pattern, Model: x.model, Method: x.method, Reason: x.reason, Status: status,
 		Code: x.code, Traces: x.traces, Tokens: x.tokens, QueueSeconds: x.queued.Seconds(), Ran: x.ran, Seconds: time.Since(x.start).Seconds()}
 	ctx := context.WithoutCancel(x.r.Context())
 	for _, o := range x.s.cfg.Observers {
@@ -96,7 +96,7 @@ func (x *exchange) done() {
 		}
 	}
 	x.s.cfg.Logger.LogAttrs(ctx, level, "request",
-		slog.String("request", f.ID), slog.String("client", f.Client), slog.String("route", f.Route), slog.String("model", f.Model), slog.String("method", f.Method),
+		slog.String("request", f.ID), slog.String("client", f.Client), slog.String("remote", f.Remote), slog.String("route", f.Route), slog.String("model", f.Model), slog.String("method", f.Method),
 		slog.String("reason", string(f.Reason)), slog.Int("status", f.Status), slog.String("error", f.Code),
 		slog.Int("traces", f.Traces), slog.Int("tokens", f.Tokens), slog.Float64("queued", f.QueueSeconds), slog.Float64("seconds", f.Seconds))
 	if p != nil && begun {

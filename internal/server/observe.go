@@ -57,6 +57,7 @@ type Accountant interface {
 type Finished struct {
 	ID           string
 	Client       string // name of the API key; "" if none was needed, or the one sent is not known
+	Remote       string // the client's address; "" for requests of this process
 	Route        string // the pattern, such as "/v1/models/{id...}"
 	Model        string // as it is called in the reply; "" if it is not known
 	Method       string // "" if it is not known

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -85,6 +86,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.S
 // api makes a handler of a route under /v1/: keys and verbs are checked first.
 func (s *Server) api(verb string, f func(*exchange)) http.Handler {
 	return s.exchange(func(x *exchange) {
+		if x.cors() {
+			return
+		}
 		r, bad := s.guard(x.r)
 		if bad != nil {
 			x.fail(bad)
@@ -161,12 +165,20 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		ReadTimeout: s.cfg.ReadTimeout,
 		ErrorLog:    slog.NewLogLogger(s.cfg.Logger.Handler(), slog.LevelDebug), // clients' broken connections
 	}
+	address := l.Addr()
+	if s.cfg.TLS != nil {
+		t := s.cfg.TLS.Clone()
+		t.NextProtos = []string{"h2", "http/1.1"}
+		l = tls.NewListener(l, t)
+		// A stream that a client opens is memory: fewer than net/http's 250.
+		hs.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: 128, SendPingTimeout: s.cfg.WriteTimeout, PingTimeout: s.cfg.WriteTimeout, WriteByteTimeout: s.cfg.WriteTimeout}
+	}
 	failed := make(chan error, 1)
 	go func() { failed <- hs.Serve(l) }()
 	var cause error
 	select {
 	case err := <-failed:
-		cause = fmt.Errorf("serve on %s: the listener failed: %w", l.Addr(), err)
+		cause = fmt.Errorf("serve on %s: the listener failed: %w", address, err)
 		failed <- nil // for the receive below
 	case <-ctx.Done():
 		s.notReady.Store(true)
