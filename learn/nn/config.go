@@ -34,8 +34,8 @@ type Config struct {
 	EOS int `json:"eos_token_id"`
 }
 
-// withDefaults fills in what is zero and says what is impossible.
-func (c Config) withDefaults() (Config, error) {
+// Resolved is c with what is zero filled in, or an error that says what is impossible.
+func (c Config) Resolved() (Config, error) {
 	orElse := func(v *int, d int) {
 		if *v == 0 {
 			*v = d

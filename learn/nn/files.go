@@ -237,7 +237,7 @@ func ParseConfig(raw []byte) (Config, error) {
 			c.NormEps = 1e-6 // LlamaConfig's own default
 		}
 	}
-	return c.Config.withDefaults()
+	return c.Config.Resolved()
 }
 
 // llamaOrUnset says whether the keys of ours that a Llama's config does not

@@ -68,7 +68,7 @@ func fillNormal(p *grad.Var, seed uint64, std float64) {
 
 // build makes a model whose matrices and biases are 0 and whose norms are 1.
 func build(c Config) (*Model, error) {
-	c, err := c.withDefaults()
+	c, err := c.Resolved()
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package recipe
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -211,6 +212,42 @@ func TestSuperpositionRun(t *testing.T) {
 		if err != nil || m.Config.VocabSize != task.SymbolCount {
 			t.Errorf("%s: the model does not load: %v", method, err)
 		}
+	}
+}
+
+// TestSuperpositionResumes: a run that was interrupted goes on, with settings of the model left out.
+func TestSuperpositionResumes(t *testing.T) {
+	run := func(dir string, resume bool, ctx context.Context, progress func(train.Progress)) error {
+		s := smallSuperposition()
+		s.Train.Steps, s.Train.BatchTokens, s.Train.Eval.Problems = 3, 100, 0
+		s.Model.HiddenSize, s.Model.Intermediate = 16, 32
+		return s.Run(ctx, "superposition-small", Options{Dir: dir, Resume: resume, Progress: progress})
+	}
+	straight, cut := t.TempDir(), t.TempDir()
+	if err := run(straight, false, t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	if err := run(cut, false, ctx, func(p train.Progress) {
+		if p.Step == 1 {
+			cancel()
+		}
+	}); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	if err := run(cut, true, t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	var weights [2]string
+	for i, dir := range []string{straight, cut} {
+		b, err := os.ReadFile(filepath.Join(dir, "final", "model.safetensors"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		weights[i] = string(b)
+	}
+	if weights[0] != weights[1] {
+		t.Error("an interruption changes the weights")
 	}
 }
 

@@ -155,6 +155,10 @@ func (r *Run) check() error {
 	if err := r.Config.Validate(); err != nil {
 		return err
 	}
+	var err error
+	if r.Model, err = r.Model.Resolved(); err != nil { // as checkpoints state it
+		return err
+	}
 	if err := r.Objective.Validate(); err != nil {
 		return err
 	}
