@@ -20,6 +20,9 @@ type Batch struct {
 
 // Write runs do in one transaction.
 func (s *Store) Write(ctx context.Context, do func(*Batch) error) error {
+	if err := s.prepare(ctx); err != nil {
+		return err
+	}
 	owner, err := s.owner.join(ctx, s)
 	if err != nil {
 		return s.fail("writing", err)

@@ -53,6 +53,9 @@ func (s *Store) Take(ctx context.Context, key string, cost int, limit Limit) (ok
 	if math.Abs(float64(cost))*float64(t) > float64(longest) {
 		return false, 0, fmt.Errorf("limit: %d units at %d per %s would take longer than %d hours", cost, limit.Count, limit.Per, int(longest.Hours()))
 	}
+	if err := s.prepare(ctx); err != nil {
+		return false, 0, err
+	}
 	step := int64(cost) * t
 	now, args := s.now()
 	// at is the time of the statement, and ok its outcome. What is not there yet conforms.

@@ -111,6 +111,13 @@ func (s *Store) now() (string, []any) {
 
 // Reap marks as lost the running runs of processes that died, and says how many.
 func (s *Store) Reap(ctx context.Context) (int, error) {
+	if err := s.prepare(ctx); err != nil {
+		return 0, err
+	}
+	return s.reap(ctx)
+}
+
+func (s *Store) reap(ctx context.Context) (int, error) {
 	now, args := s.now()
 	rows, err := s.read.QueryContext(ctx, s.q(`SELECT r.owner, max(coalesce(o.beat, 0)), max(r.started), count(*), `+now+`
 		FROM orrery_run r LEFT JOIN orrery_owner o ON o.id = r.owner WHERE r.state = 'running' GROUP BY r.owner`), args...)

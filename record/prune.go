@@ -10,6 +10,9 @@ import (
 // Delete takes a run and its traces away, by its whole id. Its folder and its
 // report stay. A process that is still at it will find it gone, and say so.
 func (s *Store) Delete(ctx context.Context, id string) error {
+	if err := s.prepare(ctx); err != nil {
+		return err
+	}
 	n, err := s.delete(ctx, []string{id})
 	if err == nil && n == 0 {
 		return notFound(id)
@@ -55,6 +58,9 @@ type Pruned struct {
 // size). Runs that are running stay. If kinds are named, others neither count nor go.
 // SQLite's file shrinks by what was taken.
 func (s *Store) Prune(ctx context.Context, age time.Duration, bytes int64, kinds ...string) (Pruned, error) {
+	if err := s.prepare(ctx); err != nil {
+		return Pruned{}, err
+	}
 	p, err := s.prune(ctx, age, bytes, kinds)
 	return p, s.fail("pruning", err)
 }

@@ -40,6 +40,9 @@ func scanRun(row interface{ Scan(...any) error }, more ...any) (Run, error) {
 
 // List reads runs, the newest first, without their Result.
 func (s *Store) List(ctx context.Context, f Filter) ([]Run, error) {
+	if err := s.prepare(ctx); err != nil {
+		return nil, err
+	}
 	var where []string
 	var args []any
 	add := func(condition string, values ...any) {
@@ -125,6 +128,9 @@ func likely(s string) string {
 // Run reads one run by its id, or by a beginning of its id, or of its last part,
 // that no other run shares.
 func (s *Store) Run(ctx context.Context, id string) (*Run, error) {
+	if err := s.prepare(ctx); err != nil {
+		return nil, err
+	}
 	var result string
 	one := func(row *sql.Row) (*Run, error) {
 		r, err := scanRun(row, &result)
@@ -177,6 +183,9 @@ func (s *Store) Trace(ctx context.Context, run string, number int, parts Keep) (
 }
 
 func (s *Store) traces(ctx context.Context, parts Keep, where string, args ...any) ([]Trace, error) {
+	if err := s.prepare(ctx); err != nil {
+		return nil, err
+	}
 	query := `SELECT run, number, phase, seed, ` + deciding
 	for _, p := range []struct {
 		k      Keep
@@ -226,6 +235,9 @@ type Totals struct {
 // Totals counts.
 func (s *Store) Totals(ctx context.Context) (Totals, error) {
 	var t Totals
+	if err := s.prepare(ctx); err != nil {
+		return t, err
+	}
 	err := s.read.QueryRowContext(ctx, `SELECT count(*), coalesce(sum(traces), 0), coalesce(sum(own_bytes + trace_bytes), 0) FROM orrery_run`).Scan(&t.Runs, &t.Traces, &t.Bytes)
 	if err == nil {
 		t.Stored, err = s.dialect.size(ctx, s)

@@ -23,6 +23,12 @@ type Store struct {
 	dialect dialect
 	clock   func() time.Time
 	faked   bool // clock is a test's: it stands for the server's as well
+	later   bool
+
+	ready struct { // the schema is up to date
+		sync.Mutex
+		is bool
+	}
 
 	owner owner
 	close sync.Once
@@ -50,6 +56,22 @@ func WithClock(now func() time.Time) Option {
 	return func(s *Store) { s.clock, s.faked = now, true }
 }
 
+// Later lets a store be opened that cannot be reached yet: what is asked of it fails
+// until it can be.
+func Later() Option { return func(s *Store) { s.later = true } }
+
+// CheckURL reports a url that Open cannot know what to do with.
+func CheckURL(url string) error {
+	if url == "" || strings.HasPrefix(url, "sqlite:") && len(url) > len("sqlite:") || isPostgres(url) {
+		return nil
+	}
+	return fmt.Errorf("%q is no store: give sqlite:PATH or postgres://USER@HOST/DATABASE, or nothing for the file in your data folder", withoutPassword(url))
+}
+
+func isPostgres(url string) bool {
+	return strings.HasPrefix(url, "postgres://") || strings.HasPrefix(url, "postgresql://")
+}
+
 // Open opens or makes a store and brings its schema up to date. url is "" for the
 // file orrery/record.sqlite in the user's data folder, "sqlite:PATH", or
 // "postgres://…".
@@ -58,32 +80,46 @@ func Open(ctx context.Context, url string, options ...Option) (*Store, error) {
 	for _, o := range options {
 		o(s)
 	}
-	var err error
+	err := CheckURL(url)
 	switch {
+	case err != nil:
+	case isPostgres(url):
+		err = s.openPostgres(url)
 	case url == "":
 		if s.path, err = DefaultPath(); err == nil {
 			err = s.openSQLite()
 		}
-	case strings.HasPrefix(url, "sqlite:") && len(url) > len("sqlite:"):
+	default:
 		s.path = strings.TrimPrefix(url, "sqlite:")
 		err = s.openSQLite()
-	case strings.HasPrefix(url, "postgres://"), strings.HasPrefix(url, "postgresql://"):
-		err = s.openPostgres(url)
-	default:
-		err = fmt.Errorf("%q is no store: give sqlite:PATH or postgres://USER@HOST/DATABASE, or nothing for the file in your data folder", withoutPassword(url))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open the record: %w", err)
 	}
-	if err = s.migrate(ctx); err == nil {
-		_, err = s.Reap(ctx)
-	}
-	if err != nil {
+	if err := s.prepare(ctx); err != nil {
+		if e, ok := errors.AsType[*Error](err); s.later && ok && e.Temporary() {
+			return s, nil
+		}
 		s.read.Close()
 		s.write.Close()
-		return nil, s.fail("opening it", err)
+		return nil, err
 	}
 	return s, nil
+}
+
+// prepare brings the schema up to date, once.
+func (s *Store) prepare(ctx context.Context) error {
+	s.ready.Lock()
+	defer s.ready.Unlock()
+	if s.ready.is {
+		return nil
+	}
+	if err := s.migrate(ctx); err != nil {
+		return s.fail("opening it", err)
+	}
+	s.ready.is = true // before Reap, which asks
+	_, err := s.reap(ctx)
+	return err
 }
 
 // withoutPassword cuts what may be one out of something that should be a URL.

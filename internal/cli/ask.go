@@ -5,10 +5,14 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
+	"orrery/internal/journal"
+	"orrery/internal/server"
+	"orrery/think/llm"
 	"orrery/think/reason"
 	"orrery/think/vote"
 )
@@ -27,6 +31,7 @@ func askCommand(a *app) *cobra.Command {
 	var pf paramFlags
 	var method string
 	var bare bool
+	var keep keepFlags
 	c := &cobra.Command{
 		Use:   "ask QUESTION",
 		Short: "Ask one question and watch its traces think",
@@ -70,13 +75,14 @@ Methods:
 			if bare && src.upstream == "" {
 				return aboutServers("--bare")
 			}
-			return a.ask(cmd, &src, m, question, p, bare)
+			return a.ask(cmd, &src, m, question, p, &keep, bare)
 		},
 	}
 	src.flags(c)
 	pf.flags(c.Flags())
 	pf.thoughtsFlag(c.Flags())
 	c.Flags().StringVar(&method, "method", "deepconf-high", "method: "+strings.Join(reason.Names(), ", ")+"; coconut for latent models")
+	keep.partsFlag(c.Flags())
 	c.Flags().BoolVar(&bare, "bare", false, "send the question as it is, without asking a server's model for a \\boxed{} answer")
 	return c
 }
@@ -102,7 +108,7 @@ func (a *app) question(args []string) (string, error) {
 	return q, nil
 }
 
-func (a *app) ask(cmd *cobra.Command, src *source, m reason.Method, question string, p reason.Params, bare bool) error {
+func (a *app) ask(cmd *cobra.Command, src *source, m reason.Method, question string, p reason.Params, keep *keepFlags, bare bool) error {
 	src.latent = m.Name() == latentMethod
 	g, closer, err := a.openFor(cmd.Context(), src, m)
 	if err != nil {
@@ -123,12 +129,20 @@ func (a *app) ask(cmd *cobra.Command, src *source, m reason.Method, question str
 	if err := m.Suits(g.Info(), p); err != nil {
 		return usageError{err}
 	}
+	_, j, finish, err := a.journal(cmd.Context(), keep)
+	if err != nil {
+		return err
+	}
+	defer finish()
+	asked := question
 	if !isLocal(g) && !bare {
 		question += "\n\n" + reason.BoxInstruction
 	}
 	p = localDefaults(g, p).Only(m)
 	view := a.newTraceView(reason.OneTrace(m) && !a.json)
-	res, err := m.Run(cmd.Context(), g, reason.Ask(question), p, view.event)
+	g, event, ended := watched(cmd.Context(), j, g, m, question, asked, p, view.event)
+	res, err := m.Run(cmd.Context(), g, reason.Ask(question), p, event)
+	ended(res, err)
 	view.close()
 	if err != nil {
 		return fmt.Errorf("ask: %w", err)
@@ -144,6 +158,28 @@ func (a *app) ask(cmd *cobra.Command, src *source, m reason.Method, question str
 		return fmt.Errorf("ask: %w: this is what there was until then", context.Cause(cmd.Context()))
 	}
 	return nil
+}
+
+// watched lets a journal, if there is one, see what is asked, happens and comes of it.
+func watched(ctx context.Context, j *journal.Journal, g llm.Generator, m reason.Method, question, asked string, p reason.Params, show func(reason.Event)) (llm.Generator, func(reason.Event), func(*reason.Result, error)) {
+	if j == nil {
+		return g, show, func(*reason.Result, error) {}
+	}
+	w := j.Watch("ask", server.Asked{Time: time.Now(), Model: g.Info().Model, Method: m.Name(), Question: reason.Ask(question), Params: p}, asked)
+	event := func(e reason.Event) {
+		w.Event(e)
+		show(e)
+	}
+	return w.Tap(g), event, func(res *reason.Result, err error) {
+		end := server.Ended{Time: time.Now(), Reason: server.Completed, Result: res}
+		switch {
+		case ctx.Err() != nil:
+			end.Reason = server.ClientCancelled
+		case err != nil:
+			end.Reason, end.Error = server.UpstreamError, err.Error()
+		}
+		w.Ended(end)
+	}
 }
 
 // printAnswer writes what a run found, for people.

@@ -119,11 +119,12 @@ func (f *auditFlags) options(a *app, cmd *cobra.Command) ([]audit.Rule, error) {
 	return rules, nil
 }
 
-func (a *app) audit(cmd *cobra.Command, args []string, f *auditFlags) error {
+func (a *app) audit(cmd *cobra.Command, args []string, f *auditFlags) (err error) {
 	rules, err := f.options(a, cmd)
 	if err != nil {
 		return err
 	}
+	defer a.record(cmd.Context(), "audit", filepath.Base(args[len(args)-1]), f.o.Run, f.html).end(&err)
 	var all []*audit.Checkpoint
 	defer func() {
 		for _, c := range all {
@@ -152,6 +153,7 @@ func (a *app) audit(cmd *cobra.Command, args []string, f *auditFlags) error {
 	if err != nil {
 		return f.explain(err)
 	}
+	a.recorded.result(r, auditFigures(r))
 	if err := f.files(r); err != nil {
 		return err
 	}
@@ -164,6 +166,18 @@ func (a *app) audit(cmd *cobra.Command, args []string, f *auditFlags) error {
 		return err
 	}
 	return checkRules(r, rules)
+}
+
+// auditFigures are those of an audit's totals that are defined.
+func auditFigures(r *audit.Result) map[string]float64 {
+	out := map[string]float64{}
+	for name, v := range map[string]*float64{"sparsity_bf16": r.Totals.SparsityBF16, "sparsity_exact": r.Totals.SparsityExact, "rel": r.Totals.Rel,
+		"max_abs": r.Totals.MaxAbs, "nss_mean": r.Totals.NSS.Mean, "nss_max": r.Totals.NSS.Max} {
+		if v != nil {
+			out[name] = *v
+		}
+	}
+	return out
 }
 
 // auditEstimate announces long spectra before they begin, at a speed that two

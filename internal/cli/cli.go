@@ -37,6 +37,9 @@ type app struct {
 	out, err io.Writer
 	json     bool
 	quiet    bool
+	store    string      // URL of the record; "": as the environment says
+	serves   *recordPart // of serve: its store, for the other parts
+	recorded *recording  // of the command that runs; nil: it is not recorded
 }
 
 // usageError is wrong use: it ends with exit code 2.
@@ -123,6 +126,7 @@ Start with:  orrery ask "Compute (14 + 22) * 3 - 58 / 2."`,
 	})
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print one JSON object on stdout (docs/json.md)")
 	root.PersistentFlags().BoolVarP(&a.quiet, "quiet", "q", false, "no progress on stderr")
+	root.PersistentFlags().StringVar(&a.store, "store", "", "where runs are recorded: sqlite:PATH, postgres://… or none (default: $"+storeVariable+", or a file in your data folder)")
 	for _, c := range commands {
 		root.AddCommand(c(a))
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -47,7 +48,7 @@ func (a *app) deltaMake() *cobra.Command {
 what changed to OUT, which must not exist. Of a folder, the files beside the
 weights go into the update too, unless the base folder has the same.`,
 		Args: exactArgs(3, "a base, a tuned checkpoint and a file to write"),
-		RunE: func(cmd *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			if limit != "" {
 				n, err := parseBytes(limit)
 				if err != nil {
@@ -58,6 +59,7 @@ weights go into the update too, unless the base folder has the same.`,
 			if limit != "" && o.WeightsOnly {
 				return usagef("--carry-limit and --weights-only contradict each other: give one")
 			}
+			defer a.record(cmd.Context(), "delta", filepath.Base(args[2]), "", "").end(&err)
 			p := a.bytesProgress("delta make")
 			o.Progress = p.at
 			r, err := delta.Make(cmd.Context(), args[0], args[1], args[2], o)
@@ -85,7 +87,8 @@ func (a *app) deltaApply() *cobra.Command {
 against the update's checksums. OUT, which must not exist, appears whole and
 flushed to disk, or not at all.`,
 		Args: exactArgs(3, "a base, an update and a name for the result"),
-		RunE: func(cmd *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			defer a.record(cmd.Context(), "delta", filepath.Base(args[2]), "", "").end(&err)
 			p := a.bytesProgress("delta apply")
 			r, err := delta.Apply(cmd.Context(), args[0], args[1], args[2], delta.ApplyOptions{Progress: p.at})
 			p.done()

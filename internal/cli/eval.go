@@ -179,10 +179,11 @@ func checkThoughts(src *source, thoughts []int, o *eval.Options, out, html strin
 	return nil
 }
 
-func (a *app) eval(cmd *cobra.Command, src *source, o eval.Options, thoughts []int, out, html string) error {
+func (a *app) eval(cmd *cobra.Command, src *source, o eval.Options, thoughts []int, out, html string) (err error) {
 	if err := writable(html, out); err != nil {
 		return err
 	}
+	defer a.record(cmd.Context(), "eval", strings.Join(o.Tasks, ","), "", html).end(&err)
 	g, closer, logprobs, err := a.openMeasured(cmd.Context(), src)
 	if err != nil {
 		return err
@@ -267,6 +268,7 @@ func writable(html, out string) error {
 
 // evalResult writes the table or the object, and the page.
 func (a *app) evalResult(r *eval.Report, html string) error {
+	a.recorded.result(r.JSON(), accuracies(r))
 	if a.json {
 		if err := a.printJSON(r.JSON()); err != nil {
 			return err
@@ -284,6 +286,19 @@ func (a *app) evalResult(r *eval.Report, html string) error {
 		fmt.Fprintf(a.err, "report: %s\n", html)
 	}
 	return nil
+}
+
+// accuracies are the figures of an evaluation by name.
+func accuracies(r *eval.Report) map[string]float64 {
+	out := map[string]float64{}
+	for _, row := range r.Results {
+		name := row.Method
+		if len(r.Options.Tasks) > 1 {
+			name = row.Task + " " + name
+		}
+		out[name+" accuracy"], out[name+" tokens_mean"] = row.Accuracy, row.TokensMean
+	}
+	return out
 }
 
 // evalProgress shows how far an evaluation is.

@@ -23,7 +23,7 @@ const latentProblems = 500
 
 // evalLatent compares models that think in hidden states, beside the published
 // table.
-func (a *app) evalLatent(cmd *cobra.Command, dirs []string, level task.Level, n int, seed uint64, file, ids, html string) error {
+func (a *app) evalLatent(cmd *cobra.Command, dirs []string, level task.Level, n int, seed uint64, file, ids, html string) (err error) {
 	for _, other := range []string{"task", "method", "model", "upstream", "out", "problems-at-once"} {
 		if cmd.Flags().Changed(other) {
 			return usagef("--models and --%s contradict each other: the models' own task and method are compared; drop one", other)
@@ -32,6 +32,7 @@ func (a *app) evalLatent(cmd *cobra.Command, dirs []string, level task.Level, n 
 	if err := writable(html, ""); err != nil {
 		return err
 	}
+	defer a.record(cmd.Context(), "eval", "models", "", html).end(&err)
 	if _, err := latent.ReadSymbols(os.DirFS(dirs[0])); err == nil {
 		return a.evalReach(cmd, dirs, level, n, seed, file, ids, html)
 	}
@@ -108,6 +109,7 @@ func (a *app) showLatent(c interface {
 	JSON() map[string]any
 	WriteTable(io.Writer) error
 }, html string) error {
+	a.recorded.result(c.JSON(), nil)
 	if html != "" {
 		if err := c.Page("orrery " + shellQuote(withoutPasswords(a.args))).WriteFile(html); err != nil {
 			return err

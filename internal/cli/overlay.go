@@ -26,7 +26,8 @@ that is not a run stands for all runs below it.`,
 			}
 			return nil
 		},
-		RunE: func(cmd *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			defer a.record(cmd.Context(), "overlay", out, "", out).end(&err)
 			o, err := grok.OpenOverlay(args)
 			if err != nil {
 				return err

@@ -125,10 +125,11 @@ func (f *probeFlags) graphs() (items []probe.Item, source string, err error) {
 	return items, "from a published file, " + ids, nil
 }
 
-func (a *app) probe(cmd *cobra.Command, model string, f *probeFlags) error {
+func (a *app) probe(cmd *cobra.Command, model string, f *probeFlags) (err error) {
 	if err := writable(f.out, ""); err != nil {
 		return err
 	}
+	defer a.record(cmd.Context(), "probe", model, "", f.out).end(&err)
 	if _, err := latent.Read(os.DirFS(model)); err == nil {
 		return a.probeWords(cmd, model, f)
 	}

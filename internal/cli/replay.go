@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
+	"orrery/internal/journal"
 	"orrery/think/reason"
 )
 
@@ -18,14 +20,17 @@ func replayCommand(a *app) *cobra.Command {
 	var answers string
 	var threshold float64
 	c := &cobra.Command{
-		Use:   "replay TRACES.jsonl",
+		Use:   "replay TRACES.jsonl|run:ID",
 		Short: "DeepConf's decisions on recorded traces, without a model",
 		Long: `Replay reads recorded traces, one JSON object a line, and decides offline and
 online what DeepConf would have done with them: which vote, which are stopped
-and where, and how many tokens that saves. "-" reads stdin.
+and where, and how many tokens that saves. "-" reads stdin. run:ID replays a recorded
+request, with its own settings where none are given here.
 
   {"id": 1, "answer": "42", "tokens": [{"logprob": -0.1, "top": [-0.1, -2.3]}]}`,
-		Args: exactArgs(1, "one file of traces, or -"),
+		Example: `  orrery replay traces.jsonl --eta 90
+  orrery replay run:7hx3kq --eta 50 --window 64`,
+		Args: exactArgs(1, "one file of traces, run:ID, or -"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch answers {
 			case "math":
@@ -43,6 +48,13 @@ and where, and how many tokens that saves. "-" reads stdin.
 			if err := p.Validate(); err != nil {
 				return usageError{err}
 			}
+			if id, ok := strings.CutPrefix(args[0], "run:"); ok {
+				r, err := a.replayRun(cmd, id, p)
+				if err != nil {
+					return err
+				}
+				return a.showReplay(r)
+			}
 			in := a.in
 			if args[0] != "-" {
 				f, err := os.Open(args[0])
@@ -56,10 +68,7 @@ and where, and how many tokens that saves. "-" reads stdin.
 			if err != nil {
 				return fmt.Errorf("replay %s: %w", args[0], err)
 			}
-			if a.json {
-				return a.printJSON(r)
-			}
-			return writeReplay(a.out, r)
+			return a.showReplay(r)
 		},
 	}
 	f := c.Flags()
@@ -77,6 +86,53 @@ and where, and how many tokens that saves. "-" reads stdin.
 	f.Float64Var(&threshold, "threshold", 0, "stop traces below this confidence instead of finding it by a warm-up")
 	f.StringVar(&answers, "answers", "math", "how answers are compared: math (docs/answers.md) or raw")
 	return c
+}
+
+func (a *app) showReplay(r *reason.Report) error {
+	if a.json {
+		return a.printJSON(r)
+	}
+	return writeReplay(a.out, r)
+}
+
+// replayRun replays a recorded request by its own settings, but for those that were
+// given as flags.
+func (a *app) replayRun(cmd *cobra.Command, id string, given reason.ReplayParams) (*reason.Report, error) {
+	s, err := a.openStore(cmd.Context())
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	var wrong error
+	r, err := journal.Replay(cmd.Context(), s, id, func(p *reason.ReplayParams) {
+		own := *p
+		*p = given
+		for name, keep := range map[string]func(){
+			"window": func() { p.Window = own.Window }, "tail": func() { p.Tail = own.Tail }, "k": func() { p.K = own.K },
+			"eta": func() { p.Eta = own.Eta }, "warmup": func() { p.Warmup = own.Warmup }, "tau": func() { p.Tau = own.Tau },
+			"budget": func() { p.Budget = own.Budget }, "token-budget": func() { p.TokenBudget = own.TokenBudget },
+			"min-votes": func() { p.MinVotes = own.MinVotes }, "no-consensus": func() { p.NoConsensus = own.NoConsensus },
+			"floor": func() { p.Floor = own.Floor }, "threshold": func() { p.Threshold = own.Threshold },
+		} {
+			if !cmd.Flags().Changed(name) {
+				keep()
+			}
+		}
+		// A threshold replaces a warm-up: what is given here wins over the run's.
+		switch set := cmd.Flags().Changed; {
+		case set("threshold") && !set("warmup"):
+			p.Warmup = 0
+		case set("warmup") || set("eta"):
+			if !set("threshold") {
+				p.Threshold = nil
+			}
+		}
+		wrong = p.Validate()
+	})
+	if wrong != nil {
+		return nil, usageError{wrong}
+	}
+	return r, err
 }
 
 func writeReplay(w io.Writer, r *reason.Report) error {

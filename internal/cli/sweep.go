@@ -90,7 +90,8 @@ func sweepList() string {
 	return b.String()
 }
 
-func (a *app) sweep(ctx context.Context, s sweep.Sweep, dir string, o sweep.Options) error {
+func (a *app) sweep(ctx context.Context, s sweep.Sweep, dir string, o sweep.Options) (err error) {
+	defer a.record(ctx, "sweep", s.Name, dir, "").end(&err)
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return fmt.Errorf("sweep %s: %w", s.Name, err)
 	}

@@ -101,11 +101,12 @@ func recipeList() string {
 	return b.String()
 }
 
-func (a *app) train(cmd *cobra.Command, r recipe.Recipe, o recipe.Options) error {
+func (a *app) train(cmd *cobra.Command, r recipe.Recipe, o recipe.Options) (err error) {
 	s, err := r.Settings()
 	if err != nil {
 		return usageError{err}
 	}
+	defer a.record(cmd.Context(), "train", r.Name, o.Dir, "").end(&err)
 	if own, ok := s.(recipe.Own); ok {
 		return a.trainOwn(cmd, r, own, o)
 	}
