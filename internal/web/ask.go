@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"orrery/internal/server"
-	"orrery/think/reason"
 )
 
 const (
@@ -94,7 +93,7 @@ func (q *question) body() ([]byte, error) {
 	}
 	text := q.Question
 	if q.Boxed {
-		text += "\n\n" + reason.BoxInstruction
+		text += boxSuffix
 	}
 	return json.Marshal(map[string]any{"messages": []map[string]string{{"role": "user", "content": text}}, "orrery": params})
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"orrery/internal/server"
+	"orrery/record"
 	"orrery/think/llm"
 	"orrery/think/reason"
 )
@@ -37,7 +38,9 @@ type Page struct {
 	mux     *http.ServeMux
 	foreign *http.CrossOriginProtection
 	places  chan struct{} // held by every event stream
+	replays chan struct{} // held by every replay
 	bytes   atomic.Int64  // kept of all requests
+	store   atomic.Pointer[record.Store]
 
 	api http.Handler // the server's
 
@@ -63,13 +66,18 @@ func New(cfg Config) *Page {
 		cfg.MaxAsks = defaultAsks
 	}
 	p := &Page{cfg: cfg, hub: newHub(), mux: http.NewServeMux(), foreign: http.NewCrossOriginProtection(),
-		places: make(chan struct{}, maxStreams), closed: make(chan struct{}), shows: map[string]*show{}}
+		places: make(chan struct{}, maxStreams), replays: make(chan struct{}, mostReplays), closed: make(chan struct{}), shows: map[string]*show{}}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.mux.HandleFunc("GET /api/events", p.streams)
 	p.mux.HandleFunc("GET /api/about", p.about)
 	p.mux.HandleFunc("POST /api/asks", p.ask)
 	p.mux.HandleFunc("POST /api/asks/{id}/stop", p.stopAsk)
 	p.mux.HandleFunc("GET /api/asks/{id}/tokens", p.tokens)
+	p.mux.HandleFunc("GET /api/history", p.history)
+	p.mux.HandleFunc("GET /api/history/{id}", p.pastRequest)
+	p.mux.HandleFunc("GET /api/history/{id}/traces/{n}", p.pastTraceText)
+	p.mux.HandleFunc("GET /api/history/{id}/tokens", p.pastTokens)
+	p.mux.HandleFunc("POST /api/history/{id}/replay", p.replay)
 	p.mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusNotFound, "there is no such thing under /api/; docs/page.md lists what there is")
 	})
@@ -223,7 +231,7 @@ func (p *Page) about(w http.ResponseWriter, r *http.Request) {
 	reply(w, http.StatusOK, map[string]any{
 		"model": info.Model, "backend": info.Backend, "top_logprobs": info.TopLogprobs, "latent": info.Latent, "version": p.cfg.Version,
 		"methods": methods, "defaults": p.cfg.Defaults, "boxed": boxed(info), "measures": info.Backend == "builtin" || info.TopLogprobs > 0,
-		"preset": map[string]any{"budget": reason.DefaultBudget, "warmup": reason.DefaultWarmup, "tau": reason.DefaultTau, "min_votes": reason.DefaultMinVotes,
+		"recorded": p.store.Load() != nil, "preset": map[string]any{"budget": reason.DefaultBudget, "warmup": reason.DefaultWarmup, "tau": reason.DefaultTau, "min_votes": reason.DefaultMinVotes,
 			"temperature": reason.DefaultTemperature, "top_p": reason.DefaultTopP, "max_tokens": reason.DefaultMaxTokens},
 	})
 }

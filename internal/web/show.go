@@ -110,6 +110,7 @@ type traceHead struct {
 	FirstToken float64         `json:"first_token_seconds,omitempty"`
 	AfterStop  int             `json:"after_stop,omitempty"`
 	Thoughts   int             `json:"thoughts,omitempty"`
+	Cut        bool            `json:"cut,omitempty"` // of a replay: how it would have gone on is not known
 }
 
 // voted is a state of the vote, and how many tokens had been spent by then.

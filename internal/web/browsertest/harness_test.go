@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -17,8 +18,10 @@ import (
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 
+	"orrery/internal/journal"
 	"orrery/internal/server"
 	"orrery/internal/web"
+	"orrery/record"
 	"orrery/think/llm"
 )
 
@@ -62,20 +65,31 @@ type tab struct {
 	ctx context.Context
 	url string
 
-	page   *web.Page
-	server *httptest.Server
+	site *site
 
 	mu       sync.Mutex
 	expected []string // parts of console errors that the test means to cause
 	errors   []string
 }
 
-// serve starts a server with the page and returns its address.
-func serve(t *testing.T, cfg server.Config, wcfg web.Config) (*web.Page, *httptest.Server) {
+// site is a server with the page and a store.
+type site struct {
+	*httptest.Server
+	page    *web.Page
+	store   *record.Store
+	journal *journal.Journal
+}
+
+func serve(t *testing.T, cfg server.Config) *site {
 	t.Helper()
-	wcfg.Model, wcfg.Defaults = cfg.Generator, cfg.Defaults
-	p := web.New(wcfg)
-	cfg.Page, cfg.Observers = p, append(cfg.Observers, p)
+	store, err := record.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "r.sqlite"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	j := journal.New(store, journal.Options{Keep: record.KeepAll, Warn: func(s string) { t.Log(s) }})
+	p := web.New(web.Config{Model: cfg.Generator, Defaults: cfg.Defaults})
+	p.Records(store)
+	cfg.Page, cfg.Observers = p, []server.Observer{p, j}
 	s, err := server.New(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -87,8 +101,10 @@ func serve(t *testing.T, cfg server.Config, wcfg web.Config) (*web.Page, *httpte
 		h.CloseClientConnections()
 		h.Close()
 		p.Wait()
+		j.Close(context.Background())
+		store.Close()
 	})
-	return p, h
+	return &site{h, p, store, j}
 }
 
 // open starts a server around a model and a tab on it. Console errors, exceptions and
@@ -102,15 +118,14 @@ func open(t *testing.T, g llm.Generator, keys ...string) *tab {
 	for _, k := range keys {
 		cfg.Keys = append(cfg.Keys, server.NewKey("", k))
 	}
-	p, h := serve(t, cfg, web.Config{})
-	return openAt(t, h, p)
+	return openAt(t, serve(t, cfg))
 }
 
-func openAt(t *testing.T, h *httptest.Server, p *web.Page) *tab {
+func openAt(t *testing.T, h *site) *tab {
 	t.Helper()
 	ctx, cancel := chromedp.NewContext(browser)
 	ctx, timeout := context.WithTimeout(ctx, 60*time.Second)
-	tb := &tab{t: t, ctx: ctx, url: h.URL, page: p, server: h}
+	tb := &tab{t: t, ctx: ctx, url: h.URL, site: h}
 	if err := chromedp.Do(ctx); err != nil {
 		t.Fatal(err)
 	}

@@ -68,7 +68,7 @@ func TestCut(t *testing.T) {
 	tb.ask("How many?", "majority", 4)
 	tb.until(colours + ` > 5`)
 	tb.js(`window.cuts = 0; new MutationObserver(() => { if (document.getElementById("link").dataset.state == "lost") window.cuts++ }).observe(document.getElementById("link"), {attributes: true})`)
-	tb.server.CloseClientConnections()
+	tb.site.CloseClientConnections()
 	tb.until(`window.cuts > 0`)
 	tb.until(done)
 	got := eval[string](tb, `document.querySelector(".m-traces dd").textContent`)
@@ -143,7 +143,7 @@ func TestKeyboard(t *testing.T) {
 	tb.js(`document.activeElement.blur()`)
 	tabTo(`document.activeElement.classList.contains("strips")`)
 	tb.do(chromedp.KeyEvent(kb.ArrowDown))
-	tb.until(`/^trace [1-9]/.test(document.querySelector("#strip-cursor").textContent)`)
+	tb.until(`/^trace [1-9]/.test(document.querySelector(".strip-cursor").textContent)`)
 	tb.do(chromedp.KeyEvent("\r"))
 	tb.until(`document.querySelector(".trace h2")`)
 	tb.do(chromedp.KeyEvent(kb.Escape))
@@ -216,4 +216,43 @@ func TestThoughts(t *testing.T) {
 	tb.ask("Is Alex a wumpus?", "coconut", 0)
 	tb.until(done)
 	tb.until(`document.querySelectorAll(".main-column .thoughts li").length == 3 && document.querySelector(".main-column .thoughts").textContent.includes("<b>gorpus")`)
+}
+
+// recorded waits until what was asked last is in the history.
+func (tb *tab) recorded() {
+	tb.t.Helper()
+	tb.until(done)
+	tb.site.page.Wait()
+	if err := tb.site.journal.Flush(tb.ctx); err != nil {
+		tb.t.Fatal(err)
+	}
+}
+
+// What was asked is found again, opened, and replayed with other settings, side by side.
+func TestHistory(t *testing.T) {
+	tb := open(t, thinker(150, 0))
+	tb.ask("How many rooks?", "deepconf-high", 32)
+	tb.recorded()
+	tb.ask("How many queens?", "majority", 3)
+	tb.recorded()
+	tb.do(chromedp.KeyEvent("g"), chromedp.KeyEvent("h"))
+	tb.until(`document.querySelectorAll(".list tbody tr").length == 2`)
+	tb.do(chromedp.SendKeys("input[type=search]", "rooks"))
+	tb.until(`document.querySelectorAll(".list tbody tr").length == 1`)
+	tb.do(chromedp.Click(".list tbody a"))
+	tb.until(done + ` && document.querySelector(".question").textContent == "How many rooks?"`)
+	tb.until(colours + ` > 10`)
+	tb.until(`document.querySelectorAll(".tokens span").length > 20`)
+	tb.do(chromedp.Focus(".strips"), chromedp.KeyEvent("\r"))
+	tb.until(`document.querySelector(".trace > .long-text pre.text").textContent.includes("boxed")`)
+	tb.do(chromedp.SendKeys("#r-eta", "10"), chromedp.Click(".replay button[type=submit]"))
+	tb.until(`document.querySelectorAll(".pair .strips").length == 2 && document.querySelector(".compare tbody tr")`)
+	cells := eval[[]string](tb, `[...document.querySelectorAll(".compare tbody tr")].map(r => r.cells[[...document.querySelectorAll(".compare thead th")].findIndex(c => c.textContent == "tokens") + 1].textContent)`)
+	if len(cells) != 2 || cells[0] == cells[1] {
+		t.Errorf("tokens as it ran and replayed with another eta: %q", cells)
+	}
+	tb.js(`document.querySelector("#r-window").value = "wide"`)
+	tb.expect("status of 400")
+	tb.do(chromedp.Click(".replay button[type=submit]"))
+	tb.until(`document.querySelector(".replay .wrong").textContent.includes("window")`)
 }

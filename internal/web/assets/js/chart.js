@@ -59,10 +59,10 @@ export class Chart {
         pxAlign: false,
         legend: { show: o.legend !== false, live: true },
         cursor: { drag: { x: true, y: false }, points: { size: 5 } },
-        scales: { x: { time: false }, y: { distr: o.log ? 3 : 1 } },
+        scales: { x: { time: false }, y: o.log ? { distr: 3 } : { range: (_, lo, hi) => this.range(lo, hi) } },
         axes: [
-          { ...axis, size: o.x ? 40 : 26, label: o.x, labelFont: "11px system-ui, sans-serif", labelSize: 14, values: (_, v) => v.map((x) => (x === null ? "" : short(x))) },
-          { ...axis, size: 52, values: (_, v) => v.map((y) => (y === null ? "" : sig(y))) },
+          { ...axis, size: o.x ? 34 : 24, label: o.x, labelFont: "11px system-ui, sans-serif", labelSize: 12, values: (_, v) => v.map((x) => (x === null ? "" : short(x))) },
+          { ...axis, size: 52, values: (_, v) => v.map((y) => (y === null ? "" : o.percent ? Math.round(100 * y) + " %" : sig(y))) },
         ],
         series: [{ label: o.x || "x", value: (_, v) => (v === null ? "–" : short(v)) }].concat(
           o.series.map((s) => ({ label: s.label, stroke: ink(s.colour), width: s.width || 1.5, dash: s.dash, spanGaps: true, points: { show: false }, paths: s.step ? uPlot.paths.stepped({ align: 1 }) : undefined, value: (_, v) => (v === null || v === undefined ? "–" : sig(v)) })),
@@ -72,6 +72,19 @@ export class Chart {
       this.data,
       this.element,
     );
+  }
+
+  // range is what is drawn of the y axis: the values and the lines that are near them.
+  range(lo, hi) {
+    if (lo === null) return [0, 1];
+    const o = this.options;
+    if (o.range) return o.range;
+    for (const { y } of o.lines ? o.lines() : []) {
+      const span = Math.max(hi - lo, 1e-9);
+      if (y > lo - 2 * span && y < hi + 2 * span) [lo, hi] = [Math.min(lo, y), Math.max(hi, y)];
+    }
+    const margin = (hi - lo) * 0.06 || Math.abs(hi) * 0.1 || 1;
+    return [lo - margin, hi + margin];
   }
 
   // extras draws thresholds as dashed lines and moments as vertical ones.

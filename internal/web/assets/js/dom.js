@@ -60,3 +60,6 @@ export function say(text) {
   };
   timer = setTimeout(tell, 400);
 }
+
+// typing reports a key that goes into a field.
+export const typing = (e) => e.ctrlKey || e.metaKey || e.altKey || /^(INPUT|TEXTAREA|SELECT)$/.test(e.target.tagName);

@@ -103,8 +103,7 @@ export class Form {
     for (const [name, f] of this.inputs) {
       const v = f.input.value.trim();
       if (!v || f.label.hidden) continue;
-      out[name] = f.text && v === "auto" ? v : Number(v);
-      if (Number.isNaN(out[name])) out[name] = v; // the server says what is wrong with it
+      out[name] = Number.isNaN(Number(v)) ? v : Number(v); // the server says what is wrong with a word
     }
     if (!this.measuredField.hidden && this.measured.checked) out.k = Math.min(20, this.about.top_logprobs || 20);
     return out;

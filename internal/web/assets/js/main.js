@@ -1,15 +1,16 @@
 // The page's frame: which view is shown, the theme, signing in, shortcuts.
 
-import { h, set, show, say } from "./dom.js";
+import { h, set, show, say, typing } from "./dom.js";
 import { call, setKey, onUnsigned } from "./api.js";
 import { onStatus, again } from "./events.js";
 import { help } from "./help.js";
 import * as ask from "./view-ask.js";
+import * as history from "./view-history.js";
 
 const main = document.getElementById("main"), link = document.getElementById("link");
 let about = null, leave = () => {};
 
-const views = { ask, };
+const views = { ask, history };
 
 // route is the view and what it is given, from an address like #/ask/ID.
 function route() {
@@ -97,7 +98,7 @@ themeButton.addEventListener("click", () => setTheme(themes[(themes.indexOf(them
 document.getElementById("help").addEventListener("click", help);
 let g = 0;
 document.addEventListener("keydown", (e) => {
-  if (ask.typing(e) || document.querySelector("dialog[open]")) return;
+  if (typing(e) || document.querySelector("dialog[open]")) return;
   const places = { a: "#/", h: "#/history", r: "#/runs", c: "#/compare" };
   if (Date.now() - g < 1500 && places[e.key]) {
     g = 0;

@@ -8,6 +8,8 @@ import { short, num, cut, oneLine, reason, why } from "./format.js";
 const gutter = 34; // pixels left of the strips, for numbers
 const top = 18; // for the axis
 
+let made = 0;
+
 export class Strips {
   // open(n) is called when a trace is chosen.
   constructor(open) {
@@ -20,12 +22,13 @@ export class Strips {
     this.dirty = false;
     this.canvas = h("canvas", { "aria-hidden": "true" });
     this.room = h("div", { class: "strip-room" }, this.canvas);
-    this.cursor = h("div", { class: "sr", role: "option", id: "strip-cursor", "aria-selected": "true" });
-    this.scroller = h("div", { class: "strips", tabindex: "0", role: "listbox", "aria-label": "Traces", "aria-describedby": "strip-hint" }, this.room, this.cursor);
+    const id = "strips-" + ++made;
+    this.cursor = h("div", { class: "sr strip-cursor", role: "option", id: id + "-cursor", "aria-selected": "true" });
+    this.scroller = h("div", { class: "strips", tabindex: "0", role: "listbox", "aria-label": "Traces", "aria-describedby": id + "-hint" }, this.room, this.cursor);
     this.tip = h("div", { class: "tip", hidden: true });
     this.legend = new Legend();
     this.element = h("div", {}, this.legend.element, this.scroller, this.tip,
-      h("p", { class: "sr", id: "strip-hint" }, "Arrow keys choose a trace, Enter opens it."));
+      h("p", { class: "sr", id: id + "-hint" }, "Arrow keys choose a trace, Enter opens it."));
     this.scroller.addEventListener("scroll", () => this.mark(), { passive: true });
     this.scroller.addEventListener("keydown", (e) => this.key(e));
     this.scroller.addEventListener("focus", () => this.move(this.at < 0 ? Math.max(0, this.opened) : this.at));
@@ -90,7 +93,7 @@ export class Strips {
       this.layout();
     }
     this.ask.range.update();
-    this.legend.update(this.ask);
+    this.legend.update(this.ask, this.range || this.ask.range);
     if (this.at >= 0 && document.activeElement === this.scroller) set(this.cursor, this.describe(this.at));
     this.mark();
   }
@@ -123,7 +126,7 @@ export class Strips {
 
   // fit chooses how many tokens the width stands for: seldom another number.
   fit() {
-    let most = 16;
+    let most = this.least || 16;
     for (const t of this.ask.traces) most = Math.max(most, t.groups.length, t.tokens);
     const step = nice(most / 8);
     const want = Math.ceil(most / step) * step;
@@ -249,6 +252,7 @@ export class Strips {
   // describe is a row in words.
   describe(n) {
     const t = this.ask.traces[n], head = t.head;
+    if (head.state === "absent") return `trace ${n}, not launched`;
     let text = `trace ${n}, ${head.phase === "warmup" ? "warm-up, " : ""}${t.tokens} tokens, ${reason(head.reason)}`;
     if (head.answer !== undefined) text += `, answer ${cut(oneLine(head.answer), 60)}`;
     if (head.excluded) text += `, does not vote: it ${why(head.excluded)}`;
@@ -274,7 +278,7 @@ export class Strips {
     if (y < this.scroller.scrollTop) this.scroller.scrollTop = y;
     if (y + this.row > this.scroller.scrollTop + view) this.scroller.scrollTop = y + this.row - view;
     set(this.cursor, this.describe(n));
-    this.scroller.setAttribute("aria-activedescendant", "strip-cursor");
+    this.scroller.setAttribute("aria-activedescendant", this.cursor.id);
     this.mark();
   }
 
@@ -287,12 +291,20 @@ export class Strips {
 // endLabel is what stands behind a strip.
 function endLabel(t, s) {
   const head = t.head;
+  if (head.state === "absent") return "not launched";
   if (head.state === "running") return t.tokens ? "" : "waiting";
-  if (head.reason === "low_confidence") return `✂ ${num(head.group, 2)} < ${num(head.s ?? s, 2)}`;
+  if (head.reason === "low_confidence") return "✂ " + below(head.group, head.s ?? s);
   if (head.reason === "upstream_error") return "✗ failed";
   if (head.state === "stopped") return "– " + String(head.reason).replaceAll("_", " ");
-  if (head.answer === undefined) return "✗ no answer";
+  if (head.answer === undefined) return head.cut ? "… cut by the run" : "✗ no answer";
   return (head.votes === false ? "○ " : "● ") + cut(oneLine(head.answer), 40);
+}
+
+// below writes two numbers with as many decimals as tell them apart.
+function below(group, s) {
+  let digits = 2;
+  while (digits < 9 && num(group, digits) === num(s, digits)) digits++;
+  return `${num(group, digits)} < ${num(s, digits)}`;
 }
 
 function fitText(c, text, width) {
@@ -317,8 +329,8 @@ class Legend {
     this.s = h("span", { class: "legend-s" });
     this.element = h("div", { class: "legend" }, h("span", {}, "group confidence"), this.lo, h("span", { class: "legend-scale" }, this.bar, this.mark), this.hi, this.s);
   }
-  update(ask) {
-    const r = ask.range, s = ask.threshold, has = r.hi > r.lo;
+  update(ask, r) {
+    const s = ask.threshold, has = r.hi > r.lo;
     set(this.lo, has ? num(r.lo, r.hi - r.lo < 2 ? 2 : 1) : "–");
     set(this.hi, has ? num(r.hi, r.hi - r.lo < 2 ? 2 : 1) : "–");
     this.mark.hidden = !has || s === null;

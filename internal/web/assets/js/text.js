@@ -11,6 +11,7 @@ export class LongText {
     this.bytes = 0; // as the stream counts, which is in bytes
     this.text = "";
     this.all = false;
+    this.growing = false; // then its end is kept in view
     this.head = h("pre", { class: "text", tabindex: "0", "aria-label": label });
     this.gap = h("p", { class: "gap", hidden: true }, h("span"), button("Show all of it", () => {
       this.all = true;
@@ -39,7 +40,7 @@ export class LongText {
   }
 
   draw() {
-    const follow = this.head.scrollTop + this.head.clientHeight >= this.head.scrollHeight - 8;
+    const follow = this.growing && this.head.scrollTop + this.head.clientHeight >= this.head.scrollHeight - 8;
     const cut = !this.all && this.text.length > most;
     show(this.gap, cut);
     show(this.tail, cut);

@@ -2,13 +2,12 @@
 // what its hidden thoughts hold.
 
 import { h, set, show, button } from "./dom.js";
-import { watch } from "./events.js";
 import { Chart } from "./chart.js";
 import { LongText } from "./text.js";
 import { count, num, seconds, reason, why, percent } from "./format.js";
 
 export class TracePanel {
-  constructor(ask, n, close) {
+  constructor(ask, n, close, texts) {
     this.ask = ask;
     this.n = n;
     this.version = -1;
@@ -31,7 +30,7 @@ export class TracePanel {
         button("›", () => close(n + 1), { class: "quiet", "aria-label": "Next trace" }),
         button("Close", () => close(-1), { class: "quiet" })),
       this.facts, this.chart.element, this.thoughts, this.hidden, this.text.element, this.note);
-    this.leave = watch(`trace/${ask.head.id}/${n}`, (f, whole) => this.frame(f, whole));
+    this.leave = texts(n, (f, whole) => this.frame(f, whole));
     this.update();
   }
 
@@ -45,6 +44,7 @@ export class TracePanel {
       this.text.text = this.reasoning.text = "";
     }
     if (f.gone) return;
+    this.text.growing = this.reasoning.growing = !!this.trace && this.trace.head.state === "running";
     if (f.reasoning) this.reasoning.add(f.reasoning_at, f.reasoning);
     if (f.text) this.text.add(f.text_at, f.text);
     show(this.hidden, this.reasoning.text !== "");
@@ -68,6 +68,7 @@ export class TracePanel {
     if (d.seconds) rows.push(["time", `${seconds(d.seconds)}, first token after ${seconds(d.first_token_seconds || 0)}`]);
     if (d.after_stop) rows.push(["after the stop", count(d.after_stop) + " tokens"]);
     if (d.error) rows.push(["error", d.error]);
+    if (d.cut) rows.push(["note", "the run had cut it here: how it would have gone on is not known"]);
     const key = JSON.stringify(rows);
     if (key !== this.shown) {
       this.shown = key;

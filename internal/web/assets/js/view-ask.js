@@ -1,15 +1,12 @@
 // Ask: the form, and a request as its traces think.
 
-import { h, set, show, button, say } from "./dom.js";
+import { h, set, show } from "./dom.js";
 import { call } from "./api.js";
 import { watch } from "./events.js";
 import { Ask } from "./model.js";
 import { Form } from "./form.js";
-import { Strips } from "./strips.js";
-import { Votes } from "./votes.js";
-import { Winner } from "./winner.js";
-import { TracePanel, showThoughts } from "./trace.js";
-import { count, short, num, percent, seconds, when, cut, oneLine } from "./format.js";
+import { RunView } from "./run-view.js";
+import { count, short, when, cut, oneLine } from "./format.js";
 
 // view builds the page and returns how to leave it.
 export function view(main, about, id, go) {
@@ -18,7 +15,7 @@ export function view(main, about, id, go) {
   main.replaceChildren(h("div", { class: "page" }, h("h1", { class: "sr" }, "Ask"), form.element, below));
   if (!id) form.question.focus({ preventScroll: true });
   form.tall();
-  return id ? run(below, id, form, go) : recent(below);
+  return id ? run(below, id, form) : recent(below);
 }
 
 // recent lists what has been asked since the server began.
@@ -73,129 +70,35 @@ function listRow(a) {
   };
 }
 
-// run shows one request.
-function run(room, id, form, go) {
+// run shows one request, live.
+function run(room, id, form) {
   const ask = new Ask();
-  const question = h("p", { class: "question" }), state = h("span", { class: "chip" });
-  const stop = button("Stop", () => call(`/api/asks/${encodeURIComponent(id)}/stop`, { method: "POST" }).catch((e) => set(error, e.message)), { class: "danger", id: "stop", hidden: true, title: "Stop (s)" });
-  const again = button("Ask again", () => form.fill({ question: ask.head.question, method: ask.head.method, budget: ask.head.params.budget || "" }), { class: "quiet", hidden: true });
-  const error = h("p", { class: "wrong", role: "alert" });
-  const metrics = h("dl", { class: "metrics" }), cells = new Map();
-  for (const name of ["answer", "traces", "tokens", "saved", "threshold", "agreement", "time"]) {
-    const dd = h("dd", {}, "–");
-    cells.set(name, dd);
-    metrics.append(h("div", { class: "m-" + name }, h("dt", {}, name), dd));
-  }
-  const warnings = h("ul", { class: "warnings", hidden: true });
-  let panel = null;
-  const side = h("div", { class: "side" });
-  const open = (n) => {
-    if (panel) {
-      panel.close();
-      panel.element.remove();
-    }
-    panel = null;
-    strips.select(-1);
-    if (n < 0 || n >= ask.traces.length) {
-      strips.scroller.focus({ preventScroll: true });
-      return;
-    }
-    panel = new TracePanel(ask, n, open);
-    side.append(panel.element);
-    strips.select(n);
-    panel.title.focus({ preventScroll: innerWidth > 1000 });
-    if (innerWidth <= 1000) panel.element.scrollIntoView({ block: "start" });
-  };
-  const strips = new Strips(open), votes = new Votes(), winner = new Winner();
-  const thoughts = h("section", { class: "panel", hidden: true }, h("h2", {}, "Hidden thoughts"), h("p", { class: "soft" }, "What each would be, were it read as a word."), h("ol", { class: "thoughts" }));
-  side.append(votes.element);
-  const gone = h("p", { class: "empty", hidden: true }, "This request is not kept here any more. It may be in the ", h("a", { href: "#/history/" + encodeURIComponent(id) }, "history"), ".");
-  const all = h("article", { class: "run" },
-    h("header", { class: "run-head" }, question, state, stop, again), error, warnings, metrics,
-    h("div", { class: "columns" }, h("div", { class: "main-column" }, h("section", { class: "panel", "aria-label": "Traces" }, strips.element), thoughts, winner.element), side));
-  room.replaceChildren(gone, all);
-  let clock = 0, leaveThoughts = null, pending = false, lastState = "";
-
-  const update = () => {
-    pending = false;
-    const head = ask.head;
-    show(all, !ask.gone && !!head);
-    show(gone, ask.gone);
-    if (!head || ask.gone) return;
-    set(question, cut(head.question, 1200));
-    set(state, head.state);
-    state.dataset.state = head.state;
-    show(stop, ask.running && head.mine);
-    show(again, !ask.running);
-    if (head.error && head.state !== "stopped") set(error, head.error);
-    const n = ask.tally(), done = ask.traces.length - n.running, budget = head.started ? head.started.budget : 0;
-    const r = head.result, leader = r ? r.answer : ask.vote && ask.vote.leader;
-    set(cells.get("answer"), leader === null || leader === undefined ? "–" : cut(oneLine(leader), 60));
-    set(cells.get("traces"), [`${done}${budget ? " of " + budget : ""}`, n.running && `${n.running} running`, n.stopped && `${n.stopped} stopped early`, n.cut && `${n.cut} cut`, n.failed && `${n.failed} failed`].filter(Boolean).join(", "));
-    set(cells.get("tokens"), count(ask.used));
-    const s = ask.saved;
-    set(cells.get("saved"), s === null ? "–" : `≈ ${count(Math.round(s))}` + (s > 0 ? ` (${percent(s / (s + ask.used))})` : ""));
-    const measured = head.started && head.started.k > 0;
-    set(cells.get("threshold"), ask.threshold !== null ? num(ask.threshold) + (head.calibrated ? `, from ${head.calibrated.n} traces` : "") : measured ? (head.started.warmup && ask.running ? "after the warm-up" : "none") : "not measured");
-    const beta = r ? r.beta : ask.vote && ask.vote.beta;
-    set(cells.get("agreement"), percent(beta, 1));
-    time();
-    show(warnings, ask.warnings.length > 0);
-    if (warnings.childNodes.length !== ask.warnings.length) warnings.replaceChildren(...ask.warnings.map((w) => h("li", {}, w.message)));
-    strips.update();
-    votes.update(ask);
-    winner.update(ask);
-    if (panel) panel.update();
-    show(votes.element, ask.traces.length > 1);
-    latent();
-    const now = head.state + (ask.running ? `, ${done} traces have ended` : "");
-    if (now !== lastState) say(ask.running ? now : `The request is ${head.state}. ` + (leader ? "Answer: " + cut(oneLine(leader), 80) : ""));
-    lastState = now;
-  };
-  const time = () => {
-    const head = ask.head;
-    if (head) set(cells.get("time"), seconds(head.result && head.result.seconds ? head.result.seconds : (Date.parse(head.ended || new Date().toISOString()) - Date.parse(head.time)) / 1000));
-  };
-  // A single trace of a latent model: its thoughts are the thing to see.
-  const latent = () => {
-    const t = ask.traces[0];
-    if (!t || !t.head.thoughts || leaveThoughts) return;
-    show(thoughts, true);
-    leaveThoughts = watch(`trace/${id}/0`, (f) => f.thoughts && showThoughts(thoughts.lastChild, f.thoughts));
-  };
-  // The text of a single trace is what there is to see while it runs.
-  const single = () => {
-    const m = ask.head && ask.head.method;
-    if (!panel && ask.traces.length === 1 && ask.running && (m === "single" || m === "coconut")) {
-      panel = new TracePanel(ask, 0, open);
-      side.append(panel.element);
-    }
-  };
-
-  strips.show(ask);
+  const at = encodeURIComponent(id);
+  const gone = h("p", { class: "empty", hidden: true }, "This request is not kept here any more. It may be in the ", h("a", { href: "#/history" }, "history"), ".");
+  const shown = new RunView(ask, {
+    texts: (n, frame) => watch(`trace/${id}/${n}`, frame),
+    tokens: () => call(`/api/asks/${at}/tokens`),
+    stop: () => call(`/api/asks/${at}/stop`, { method: "POST" }),
+    again: () => form.fill({ question: ask.head.question, method: ask.head.method, budget: ask.head.params.budget || "" }),
+  });
+  room.replaceChildren(gone, shown.element);
+  show(shown.element, false);
+  let pending = false;
   const leave = watch("ask/" + id, (f, whole) => {
     ask.apply(f, whole);
-    single();
-    if (!pending) {
-      pending = true;
-      requestAnimationFrame(update);
-    }
+    show(gone, ask.gone);
+    show(shown.element, !ask.gone && !!ask.head);
+    if (pending || ask.gone) return;
+    pending = true;
+    requestAnimationFrame(() => {
+      pending = false;
+      shown.update();
+    });
   });
-  clock = setInterval(() => ask.running && time(), 500);
-  const keys = (e) => {
-    if (e.key === "s" && !stop.hidden && !typing(e)) stop.click();
-    if (e.key === "Escape" && panel && !typing(e)) open(-1);
-  };
-  document.addEventListener("keydown", keys);
+  const clock = setInterval(() => ask.running && shown.time(), 500);
   return () => {
     leave();
-    if (leaveThoughts) leaveThoughts();
     clearInterval(clock);
-    document.removeEventListener("keydown", keys);
-    if (panel) panel.close();
-    strips.close();
+    shown.close();
   };
 }
-
-// typing reports a key that goes into a field.
-export const typing = (e) => e.ctrlKey || e.metaKey || e.altKey || /^(INPUT|TEXTAREA|SELECT)$/.test(e.target.tagName);

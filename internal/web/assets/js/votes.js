@@ -1,6 +1,7 @@
 // The vote: a bar an answer, and how the leader's share moved as tokens were spent.
 
 import { h, set } from "./dom.js";
+import { Chart } from "./chart.js";
 import { num, percent, cut, oneLine, count } from "./format.js";
 
 export class Votes {
@@ -8,7 +9,9 @@ export class Votes {
     this.rows = new Map(); // by answer
     this.list = h("ol", { class: "bars" });
     this.note = h("p", { class: "soft" });
-    this.element = h("section", { class: "panel", "aria-label": "Vote" }, h("h2", {}, "Vote"), this.list, this.note);
+    this.shown = 0;
+    this.leaders = [];
+    this.element = h("section", { class: "panel", "aria-label": "Vote" }, h("h2", {}, "Vote"), this.list, this.note, (this.room = h("div", { class: "shift", hidden: true })));
   }
 
   update(ask) {
@@ -40,6 +43,40 @@ export class Votes {
       this.rows.delete(answer);
     }
     set(this.note, this.words(ask, v, classes, others, total));
+    this.shift(ask, classes.slice(0, 4).map((c) => c.answer));
+  }
+
+  // shift draws the leaders' shares over the tokens that had been spent.
+  shift(ask, leaders) {
+    if (ask.votes.length < 3 || this.shown === ask.votes.length) return;
+    this.shown = ask.votes.length;
+    if (leaders.join("\n") !== this.leaders.join("\n")) {
+      if (this.chart) this.chart.close();
+      this.leaders = leaders;
+      const tau = ask.head.params.tau || 0.95, online = ask.head.started && ask.head.started.warmup > 0;
+      this.chart = new Chart({
+        label: "Share of the vote by tokens spent", x: "tokens spent", height: 150, legend: false, percent: true, range: [0, 1],
+        series: leaders.map((a, i) => ({ label: cut(oneLine(a), 24), colour: "--s" + (i === 3 ? 4 : i), width: i ? 1.3 : 2.2, step: true })),
+        lines: () => (online ? [{ y: tau, label: "τ", colour: "--soft" }] : []),
+      });
+      this.room.replaceChildren(h("h3", {}, "How it shifted"), this.chart.element,
+        h("p", { class: "keys" }, leaders.map((a, i) => h("span", { class: "c" + (i === 3 ? 4 : i) }, cut(oneLine(a), 24)))));
+      this.room.hidden = false;
+    }
+    const x = [], y = leaders.map(() => []);
+    for (const v of ask.votes) {
+      const total = (v.classes || []).reduce((sum, c) => sum + c.weight, 0) + (v.others || 0);
+      x.push(v.used);
+      leaders.forEach((a, i) => {
+        const c = (v.classes || []).find((c) => c.answer === a);
+        y[i].push(total > 0 ? (c ? c.weight : 0) / total : null);
+      });
+    }
+    this.chart.set([x, ...y]);
+  }
+
+  close() {
+    if (this.chart) this.chart.close();
   }
 
   words(ask, v, classes, others, total) {

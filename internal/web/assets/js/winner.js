@@ -2,7 +2,6 @@
 // pointer and to the keyboard; how unlikely a token was is its shade.
 
 import { h, set, show } from "./dom.js";
-import { call } from "./api.js";
 import { LongText } from "./text.js";
 import { percent } from "./format.js";
 
@@ -10,8 +9,9 @@ const mostTokens = 6000; // that become elements
 const mostText = 120000; // characters; a longer text is shown by its ends, without tokens
 
 export class Winner {
+  // load is a promise of the winning text's pieces.
   constructor(load) {
-    this.load = load; // of the pieces; undefined: those of the live request
+    this.load = load;
     this.title = h("h2", {}, "Answer");
     this.answer = h("p", { class: "answer" });
     this.text = new LongText("Text of the winning trace");
@@ -53,8 +53,8 @@ export class Winner {
     set(this.note, r.winner === null ? "" : `from trace ${r.winner}`);
     this.text.set((r.reasoning ? r.reasoning + "\n" : "") + (r.text || ""));
     show(this.text.element, this.text.text !== "");
-    if (r.tokens_kept) {
-      call(`/api/asks/${encodeURIComponent(head.id)}/tokens`).then((t) => this.pieced(t.pieces), () => {}); // the text is there without
+    if (r.tokens_kept && this.load) {
+      this.load().then((t) => this.pieced(t.pieces), () => {}); // the text is there without
     }
   }
 
@@ -92,10 +92,10 @@ export class Winner {
       bar.style.width = Math.round(80 * Math.exp(a.p)) + "px";
       return h("tr", { class: a.c ? "chosen" : null }, h("td", {}, visible(a.t)), h("td", {}, percent(Math.exp(a.p), 1)), h("td", {}, bar, a.c ? h("span", { class: "sr" }, "chosen") : null));
     }))));
+    if (document.activeElement === this.tokens) span.scrollIntoView({ block: "nearest" });
     const box = span.getBoundingClientRect(), w = this.tip.offsetWidth, tall = this.tip.offsetHeight;
     this.tip.style.left = Math.max(8, Math.min(box.left, innerWidth - w - 8)) + "px";
     this.tip.style.top = (box.bottom + tall + 8 < innerHeight ? box.bottom + 4 : box.top - tall - 4) + "px";
-    if (document.activeElement === this.tokens) span.scrollIntoView({ block: "nearest" });
   }
 }
 
