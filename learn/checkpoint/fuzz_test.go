@@ -6,9 +6,13 @@ import (
 	"errors"
 	"maps"
 	"math"
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 	"testing/fstest"
+
+	"orrery/learn/tensor"
 )
 
 // Whatever the header and the data, Parse returns; what it accepts tiles the
@@ -104,6 +108,41 @@ func FuzzAdapterConfig(f *testing.F) {
 		r, scale := c.scale(module)
 		if !json.Valid(raw) || r <= 0 || math.IsNaN(scale) || math.IsInf(scale, 0) {
 			t.Fatalf("rank %d and scale %g of %q", r, scale, raw)
+		}
+	})
+}
+
+// Whatever is to be written as GGUF: it is refused with a word about which, or
+// an independent reader finds all of it again.
+func FuzzGGUF(f *testing.F) {
+	f.Add("general.name", "text", "t", uint16(3), uint16(4), 1.5)
+	f.Add("", "", "", uint16(0), uint16(0), math.NaN())
+	f.Add("k", "\xff", "a name that is longer than the sixty-three bytes that the format has room for", uint16(1), uint16(1), math.Inf(1))
+	f.Fuzz(func(t *testing.T, key, value, name string, rows, cols uint16, x float64) {
+		shape := []int{int(rows % 50), int(cols % 50)}
+		a := tensor.New(shape...)
+		for i := range a.Data {
+			a.Data[i] = float32(x)
+		}
+		raw := make([]byte, 2*shape[0])
+		entries := []Entry{{Name: name, Tensor: a, DType: F32}, {Name: name + "b", Raw: raw, DType: BF16, Shape: []int{shape[0]}}}
+		meta := []KV{{key, value}, {key + "n", []int32{int32(rows)}}, {key + "l", []string{value, name}}, {key + "x", float32(x)}, {key + "t", rows > cols}}
+		path := filepath.Join(t.TempDir(), "x.gguf")
+		if err := WriteGGUF(path, meta, entries); err != nil {
+			if e, ok := errors.AsType[*Error](err); !ok || e.File != path {
+				t.Fatalf("%T: %v", err, err)
+			}
+			if _, err := os.Stat(path); err == nil {
+				t.Fatal("a file that was refused is there")
+			}
+			return
+		}
+		r := readGGUF(t, path)
+		if got, ok := r.meta[key].(string); !ok || got != value {
+			t.Fatalf("%q is %q, was %q", key, r.meta[key], value)
+		}
+		if len(r.meta) != len(meta) {
+			t.Fatalf("%d keys were written and %d are read", len(meta), len(r.meta))
 		}
 	})
 }

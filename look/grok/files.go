@@ -38,7 +38,7 @@ func parseEpochFile(name string) (epoch int, ok bool) {
 	n, isEpoch := strings.CutPrefix(name, epochFiles)
 	n, isTensors := strings.CutSuffix(n, ".safetensors")
 	epoch, err := strconv.Atoi(n)
-	return epoch, isEpoch && isTensors && err == nil
+	return epoch, isEpoch && isTensors && err == nil && EpochFile(epoch) == name && epoch >= 0
 }
 
 // entries are the weights as they are written.
