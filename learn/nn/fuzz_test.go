@@ -24,7 +24,7 @@ func FuzzParseConfig(f *testing.F) {
 			}
 			return
 		}
-		again, err := c.withDefaults()
+		again, err := c.Resolved()
 		if err != nil || again != c {
 			t.Fatalf("%q is %+v, whose defaults are %+v, %v", raw, c, again, err)
 		}
