@@ -65,6 +65,7 @@ var layers = map[string][]string{
 	"internal/eval":     {"think/llm", "think/reason", "think/vote", "think/confidence", "think/answer", "task", "report"},
 	"internal/sweep":    {"learn/tensor", "learn/train", "learn/recipe", "learn/checkpoint", "look/group", "look/grok", "look/li2", "look/cogs", "report"},
 	"internal/journal":  {"record", "internal/server", "think/llm", "think/reason", "think/vote", "think/confidence", "think/answer"},
+	"scripts/soak":      {},    // its tests run a server with everything
 	"internal/cli":      {"*"}, // wires everything; nothing imports it but main
 }
 
