@@ -21,6 +21,8 @@ const (
 	mostReplays = 2  // at once: each reads and decides a million tokens
 )
 
+const noStore = "nothing is recorded here: start orrery serve without --store none"
+
 // Records gives the page the store of what was run; nil: there is none.
 func (p *Page) Records(s *record.Store) { p.store.Store(s) }
 
@@ -28,7 +30,7 @@ func (p *Page) Records(s *record.Store) { p.store.Store(s) }
 func (p *Page) records(w http.ResponseWriter) *record.Store {
 	s := p.store.Load()
 	if s == nil {
-		fail(w, http.StatusNotFound, "nothing is recorded here: start orrery serve without --store none")
+		fail(w, http.StatusNotFound, noStore)
 	}
 	return s
 }

@@ -69,14 +69,20 @@ func (r *reader) signal() {
 	}
 }
 
-// watch adds a reader to a topic, which open makes if nobody watches it yet.
+// watch adds a reader to a topic, which open makes if nobody watches it yet. Open may
+// take its time: it is called without a lock, and in vain if another was quicker.
 func (h *hub) watch(name string, r *reader, open func() source) *topic {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	t := h.topics[name]
 	if t == nil {
-		t = &topic{name: name, src: open(), readers: map[*reader]bool{}}
-		h.topics[name] = t
+		h.mu.Unlock()
+		src := open()
+		h.mu.Lock()
+		if t = h.topics[name]; t == nil {
+			t = &topic{name: name, src: src, readers: map[*reader]bool{}}
+			h.topics[name] = t
+		}
 	}
 	t.readers[r] = true
 	return t
@@ -97,6 +103,14 @@ func (h *hub) leave(t *topic, r *reader) {
 			delete(h.topics, t.name)
 		}
 	})
+}
+
+// watched reports whether somebody watches a source under this name.
+func (h *hub) watched(name string, src source) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	t := h.topics[name]
+	return t != nil && t.src == src
 }
 
 // touch says that a topic's source has changed. It is cheap, and nothing happens

@@ -53,6 +53,8 @@ type Page struct {
 	mu    sync.Mutex
 	shows map[string]*show
 	order []string // of asking
+
+	tickets map[string]ticket // of reports
 }
 
 var _ server.Observer = (*Page)(nil)
@@ -66,7 +68,7 @@ func New(cfg Config) *Page {
 		cfg.MaxAsks = defaultAsks
 	}
 	p := &Page{cfg: cfg, hub: newHub(), mux: http.NewServeMux(), foreign: http.NewCrossOriginProtection(),
-		places: make(chan struct{}, maxStreams), replays: make(chan struct{}, mostReplays), closed: make(chan struct{}), shows: map[string]*show{}}
+		places: make(chan struct{}, maxStreams), replays: make(chan struct{}, mostReplays), closed: make(chan struct{}), shows: map[string]*show{}, tickets: map[string]ticket{}}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.mux.HandleFunc("GET /api/events", p.streams)
 	p.mux.HandleFunc("GET /api/about", p.about)
@@ -78,6 +80,11 @@ func New(cfg Config) *Page {
 	p.mux.HandleFunc("GET /api/history/{id}/traces/{n}", p.pastTraceText)
 	p.mux.HandleFunc("GET /api/history/{id}/tokens", p.pastTokens)
 	p.mux.HandleFunc("POST /api/history/{id}/replay", p.replay)
+	p.mux.HandleFunc("GET /api/runs", p.runs)
+	p.mux.HandleFunc("GET /api/runs/{id}", p.run)
+	p.mux.HandleFunc("GET /api/runs/{id}/weights/{epoch}", p.weights)
+	p.mux.HandleFunc("POST /api/runs/{id}/report", p.openReport)
+	p.mux.HandleFunc("GET /report/{ticket}", p.report)
 	p.mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusNotFound, "there is no such thing under /api/; docs/page.md lists what there is")
 	})

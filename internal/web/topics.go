@@ -16,6 +16,14 @@ func (p *Page) open(name string) source {
 	switch kind {
 	case "asks":
 		return &list{p}
+	case "runs":
+		l := &runList{p: p}
+		p.poll(name, l)
+		return l
+	case "run":
+		f := newFollow(p, rest)
+		p.poll(name, f)
+		return f
 	case "ask":
 		if s := p.find(rest); s != nil {
 			return s

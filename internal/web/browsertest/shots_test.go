@@ -8,6 +8,8 @@ import (
 
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
+
+	"orrery/record"
 )
 
 // TestShots makes the pictures of the documentation, into the folder that
@@ -66,4 +68,24 @@ func TestShots(t *testing.T) {
 	tb.js(`document.querySelector(".pair").scrollIntoView()`)
 	time.Sleep(400 * time.Millisecond)
 	shot("replay-dark")
+	tb.scheme("light")
+	folder := t.TempDir()
+	grokking(t, folder, 5000)
+	tb.begin(record.Run{Kind: "train", Name: "grok", Dir: folder})
+	tb.evaluation("arithmetic", "builtin", 0.62, 0.81, 0.84, 0.82)
+	tb.evaluation("arithmetic", "builtin-grpo", 0.71, 0.88, 0.9, 0.86)
+	tb.js(`location.hash = "#/runs"`)
+	tb.until(`document.querySelectorAll(".list tbody a").length == 3`)
+	shot("runs")
+	tb.js(`[...document.querySelectorAll(".list tbody a")].at(-1).click()`)
+	tb.until(`document.querySelectorAll(".map").length == 1`)
+	time.Sleep(400 * time.Millisecond)
+	shot("run")
+	tb.js(`location.hash = "#/compare"`)
+	tb.until(`document.querySelectorAll(".results tbody tr").length == 8`)
+	time.Sleep(300 * time.Millisecond)
+	shot("compare")
+	tb.size(390, 844)
+	time.Sleep(300 * time.Millisecond)
+	shot("compare-phone")
 }

@@ -58,8 +58,8 @@ export class Chart {
         height: o.height || 200,
         pxAlign: false,
         legend: { show: o.legend !== false, live: true },
-        cursor: { drag: { x: true, y: false }, points: { size: 5 } },
-        scales: { x: { time: false }, y: o.log ? { distr: 3 } : { range: (_, lo, hi) => this.range(lo, hi) } },
+        cursor: { drag: { x: true, y: false }, points: { size: 5 }, sync: o.sync ? { key: o.sync } : undefined },
+        scales: { x: { time: false, distr: o.logX ? 3 : 1 }, y: o.log ? { distr: 3 } : { range: (_, lo, hi) => this.range(lo, hi) } },
         axes: [
           { ...axis, size: o.x ? 34 : 24, label: o.x, labelFont: "11px system-ui, sans-serif", labelSize: 12, values: (_, v) => v.map((x) => (x === null ? "" : short(x))) },
           { ...axis, size: 52, values: (_, v) => v.map((y) => (y === null ? "" : o.percent ? Math.round(100 * y) + " %" : sig(y))) },
@@ -79,6 +79,7 @@ export class Chart {
     if (lo === null) return [0, 1];
     const o = this.options;
     if (o.range) return o.range;
+    if (o.zero) return [Math.min(0, lo), Math.max(1, hi)];
     for (const { y } of o.lines ? o.lines() : []) {
       const span = Math.max(hi - lo, 1e-9);
       if (y > lo - 2 * span && y < hi + 2 * span) [lo, hi] = [Math.min(lo, y), Math.max(hi, y)];

@@ -6,11 +6,13 @@ import { onStatus, again } from "./events.js";
 import { help } from "./help.js";
 import * as ask from "./view-ask.js";
 import * as history from "./view-history.js";
+import * as runs from "./view-runs.js";
+import * as compare from "./view-compare.js";
 
 const main = document.getElementById("main"), link = document.getElementById("link");
 let about = null, leave = () => {};
 
-const views = { ask, history };
+const views = { ask, history, runs, compare };
 
 // route is the view and what it is given, from an address like #/ask/ID.
 function route() {

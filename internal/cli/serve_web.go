@@ -9,10 +9,13 @@ import (
 	"orrery/internal/web"
 )
 
-func init() { servePart(func(*app) part { return &pagePart{} }) }
+// The file's name puts this part behind that of the record, so that it is closed
+// before it: the page's own requests end in the record.
+func init() { servePart(func(a *app) part { return &pagePart{app: a} }) }
 
 // pagePart is the page at /.
 type pagePart struct {
+	*app
 	off  bool
 	page *web.Page
 }
@@ -23,11 +26,16 @@ func (p *pagePart) flags(f *pflag.FlagSet) {
 
 func (p *pagePart) check() error { return nil }
 
-func (p *pagePart) open(_ context.Context, cfg *server.Config) error {
+func (p *pagePart) open(ctx context.Context, cfg *server.Config) error {
 	if p.off {
 		return nil
 	}
 	p.page = web.New(web.Config{Model: cfg.Generator, Defaults: cfg.Defaults, Version: version()})
+	store, _, err := p.serves.kept(ctx)
+	if err != nil {
+		return err
+	}
+	p.page.Records(store)
 	cfg.Page = p.page
 	cfg.Observers = append(cfg.Observers, p.page)
 	return nil
