@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -21,6 +22,9 @@ import (
 // is named, the built-in model.
 type source struct {
 	upstream, model, name string
+	upstreams             []string          // of a command that takes several; upstream is then the first
+	servers               []upstream.Server // from a configuration file, in the same order, with what it says of each
+	many                  bool              // the command takes several
 	dialect, keyFile      string
 	parallel              int
 	latent                bool // without a server or a folder: the shipped latent model
@@ -32,7 +36,11 @@ const keyVariable = "ORRERY_UPSTREAM_KEY"
 
 func (s *source) flags(c *cobra.Command) {
 	f := c.Flags()
-	f.StringVar(&s.upstream, "upstream", "", "URL of an OpenAI-compatible server (vLLM, SGLang, llama.cpp, Ollama, OpenAI)")
+	if s.many {
+		f.StringArrayVar(&s.upstreams, "upstream", nil, "URL of an OpenAI-compatible server (vLLM, SGLang, llama.cpp, Ollama, OpenAI); again for each more of the same model")
+	} else {
+		f.StringVar(&s.upstream, "upstream", "", "URL of an OpenAI-compatible server (vLLM, SGLang, llama.cpp, Ollama, OpenAI)")
+	}
 	f.StringVar(&s.model, "model", "", "folder of a model made by 'orrery train' (default: the built-in model)")
 	f.IntVar(&s.parallel, "parallel", 0, "traces at once (default: what the model or server takes)")
 	s.serverFlags(f)
@@ -48,6 +56,12 @@ func (s *source) serverFlags(f *pflag.FlagSet) {
 
 // check reports flags that are wrong or contradict each other.
 func (s *source) check() error {
+	if slices.Contains(s.upstreams, "") {
+		return usagef("--upstream is empty: give a value, or leave it out for the built-in model")
+	}
+	if len(s.upstreams) > 0 {
+		s.upstream = s.upstreams[0]
+	}
 	for _, name := range []string{"upstream", "model"} {
 		// An empty variable of a shell must not be taken for the built-in model.
 		if f := s.set.Lookup(name); f != nil && f.Changed && f.Value.String() == "" {
@@ -61,8 +75,10 @@ func (s *source) check() error {
 		return usagef("--parallel %d: give at least 1, or 0 for the default", s.parallel)
 	}
 	if s.upstream != "" {
-		if _, err := upstream.New(upstream.Config{URL: s.upstream, Dialect: s.dialect}); err != nil {
-			return usageError{err}
+		for _, url := range append(s.upstreams, s.upstream) {
+			if _, err := upstream.New(upstream.Config{URL: url, Dialect: s.dialect}); err != nil {
+				return usageError{err}
+			}
 		}
 	} else {
 		switch {

@@ -61,6 +61,7 @@ Methods:
 ` + methodList(),
 		Example: `  orrery serve
   orrery serve --upstream http://localhost:8000 --listen :9000 --keys-file keys.txt
+  orrery serve --upstream http://gpu1:8000 --upstream http://gpu2:8000
   curl localhost:8888/v1/chat/completions -d '{"model": "builtin@deepconf-high", "messages": [{"role": "user", "content": "Compute 3 * (4 + 5)."}]}'`,
 		Args: exactArgs(0, "flags only"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -70,6 +71,7 @@ Methods:
 			return sv.serve(cmd.Context())
 		},
 	}
+	sv.src.many = true
 	sv.src.flags(c)
 	sv.params.flags(c.Flags())
 	sv.params.thoughtsFlag(c.Flags())
@@ -109,7 +111,7 @@ func (sv *serving) check() (err error) {
 }
 
 func (sv *serving) serve(ctx context.Context) error {
-	g, closer, _, err := sv.openMeasured(ctx, &sv.src)
+	g, closer, err := sv.openGenerator(ctx)
 	if err != nil {
 		return err
 	}

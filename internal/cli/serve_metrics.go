@@ -13,6 +13,7 @@ import (
 
 	"orrery/internal/metrics"
 	"orrery/internal/server"
+	"orrery/internal/upstream"
 )
 
 func init() { servePart(func(a *app) part { return &metricsFlags{app: a} }) }
@@ -38,6 +39,9 @@ func (f *metricsFlags) check() error { return nil }
 func (f *metricsFlags) open(_ context.Context, cfg *server.Config) (err error) {
 	f.m = metrics.New()
 	cfg.Observers = append(cfg.Observers, f.m)
+	if p, ok := cfg.Generator.(*upstream.Pool); ok {
+		f.m.Upstreams(p.Status)
+	}
 	if f.listen == "" {
 		cfg.Metrics = f.m.Handler()
 		return nil

@@ -4,6 +4,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"orrery/internal/server"
+	"orrery/internal/upstream"
 )
 
 func describe(name, help string, labels ...string) *prometheus.Desc {
@@ -41,4 +42,43 @@ func (s serving) Collect(c chan<- prometheus.Metric) {
 func (m *Metrics) Recording(dropped func() float64) {
 	m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Namespace: "orrery", Name: "record_dropped_total",
 		Help: "Entries that the record lacks because its store failed or was too slow."}, dropped))
+}
+
+// Upstreams adds what a pool of servers knows of each at each scrape.
+func (m *Metrics) Upstreams(status func() []upstream.Status) {
+	m.registry.MustRegister(upstreams{status})
+}
+
+type upstreams struct{ status func() []upstream.Status }
+
+var (
+	upHealthy  = describe("upstream_healthy", "1 while the upstream is asked for new requests' traces.", "upstream")
+	upRunning  = describe("upstream_traces_running", "Traces in flight at the upstream.", "upstream")
+	upWeight   = describe("upstream_weight", "The upstream's share of the traces.", "upstream")
+	upTraces   = describe("upstream_traces_total", "Traces that were begun at the upstream.", "upstream")
+	upFailures = describe("upstream_failures_total", "Traces that failed by the upstream's own fault.", "upstream")
+	upMoved    = describe("upstream_moved_total", "Traces that failed so before anything was handed on, and were tried elsewhere if there was another.", "upstream")
+)
+
+// Describe implements [prometheus.Collector].
+func (u upstreams) Describe(c chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{upHealthy, upRunning, upWeight, upTraces, upFailures, upMoved} {
+		c <- d
+	}
+}
+
+// Collect implements [prometheus.Collector].
+func (u upstreams) Collect(c chan<- prometheus.Metric) {
+	for _, s := range u.status() {
+		healthy := 0.0
+		if s.Healthy {
+			healthy = 1
+		}
+		for d, v := range map[*prometheus.Desc]float64{upHealthy: healthy, upRunning: float64(s.Running), upWeight: s.Weight} {
+			c <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, s.Name)
+		}
+		for d, v := range map[*prometheus.Desc]int{upTraces: s.Traces, upFailures: s.Failures, upMoved: s.Moved} {
+			c <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), s.Name)
+		}
+	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"orrery/internal/server"
+	"orrery/internal/upstream"
 	"orrery/think/llm"
 	"orrery/think/llm/llmtest"
 )
@@ -30,6 +31,9 @@ func measured(t *testing.T, pick func(llm.Request) llmtest.Script) (*Metrics, *s
 	}
 	m.Serving(s.Stats)
 	m.Recording(func() float64 { return 7 })
+	m.Upstreams(func() []upstream.Status {
+		return []upstream.Status{{Name: "gpu1:8000", Healthy: true, Running: 2, Weight: 1, Traces: 9}, {Name: "gpu2:8000", Weight: 0.5, Traces: 4, Failures: 3, Moved: 1}}
+	})
 	return m, s
 }
 
@@ -78,6 +82,8 @@ func TestCounts(t *testing.T) {
 		`orrery_request_queue_seconds_count 2`,
 		`orrery_requests_running 0`, `orrery_requests_waiting 0`, `orrery_requests_open 0`,
 		`orrery_requests_running_limit 3`, `orrery_requests_waiting_limit 5`,
+		`orrery_upstream_healthy{upstream="gpu1:8000"} 1`, `orrery_upstream_healthy{upstream="gpu2:8000"} 0`,
+		`orrery_upstream_failures_total{upstream="gpu2:8000"} 3`, `orrery_upstream_moved_total{upstream="gpu2:8000"} 1`,
 		`orrery_record_dropped_total 7`, `orrery_limiter_errors_total 0`,
 	} {
 		if !strings.Contains(body, "\n"+line+"\n") {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 
+	"orrery/think/llm"
 	"orrery/think/reason"
 )
 
@@ -54,7 +55,11 @@ func (x *exchange) ask(rt route) {
 		return
 	}
 	x.model, x.method = a.model, a.method.Name()
-	t := newTap(x.s.cfg.Generator, a.logprobs)
+	g := x.s.cfg.Generator
+	if several, ok := g.(llm.Grouper); ok {
+		g = several.Group()
+	}
+	t := newTap(g, a.logprobs)
 	var out replier = &whole{x: x, a: a, tap: t}
 	if a.stream {
 		out = newStream(x, a, t)

@@ -18,6 +18,9 @@ import (
 type Config struct {
 	// Generator makes the traces of every request.
 	Generator llm.Generator
+	// Ready says why /readyz should say no, such as that no upstream works. nil:
+	// it says yes until the server ends.
+	Ready func() error
 	// Defaults are the parameters of requests that say nothing. Fields that a
 	// request's method does not use are left out for it, and so are those that
 	// contradict what the request does say. A zero field is the method's own

@@ -290,6 +290,13 @@ func (b *broken) Take(ctx context.Context, key string, cost int, r Rate) (bool, 
 	return b.Limiter.Take(ctx, key, cost, r)
 }
 
+func (b *broken) become(err error, hang bool) (calls int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.err, b.hang = err, hang
+	return b.calls
+}
+
 // A shared limiter that fails or hangs is replaced by this process's own, and
 // asked again after a while.
 func TestLimiterFails(t *testing.T) {
@@ -302,21 +309,23 @@ func TestLimiterFails(t *testing.T) {
 			return status
 		}
 		got := []int{ask(), ask(), ask()}
-		b.err = errors.New("gone")
+		b.become(errors.New("gone"), false)
 		got = append(got, ask(), ask(), ask())
-		if !slices.Equal(got, []int{200, 200, 429, 200, 200, 429}) || b.calls != 4 {
-			t.Errorf("%v after %d calls", got, b.calls)
+		if calls := b.become(nil, true); !slices.Equal(got, []int{200, 200, 429, 200, 200, 429}) || calls != 4 {
+			t.Errorf("%v after %d calls", got, calls)
 		}
-		b.err, b.hang = nil, true
 		time.Sleep(limiterRest)
 		began := time.Now()
 		if ask() != 429 || time.Since(began) != limiterTimeout {
 			t.Errorf("one that hangs is waited for %v", time.Since(began))
 		}
-		b.hang = false
+		b.become(nil, false)
 		time.Sleep(time.Minute)
-		if ask() != 200 || b.calls != 6 || strings.Count(log.String(), "the shared limiter failed") != 2 {
-			t.Errorf("%d calls; %s", b.calls, log.String())
+		got = []int{ask()}
+		calls := b.become(nil, false)
+		synctest.Wait() // until the last line is logged
+		if got[0] != 200 || calls != 6 || strings.Count(log.String(), "the shared limiter failed") != 2 || sv.Stats().LimiterErrors != 2 {
+			t.Errorf("%v after %d calls; %s", got, calls, log.String())
 		}
 	})
 }

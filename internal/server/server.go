@@ -125,6 +125,12 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 		s.plain(w, http.StatusServiceUnavailable, "ending\n")
 		return
 	}
+	if s.cfg.Ready != nil {
+		if err := s.cfg.Ready(); err != nil {
+			s.plain(w, http.StatusServiceUnavailable, "not ready: "+oneLine(err.Error())+"\n")
+			return
+		}
+	}
 	s.plain(w, http.StatusOK, "ready\n")
 }
 

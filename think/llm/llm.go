@@ -224,6 +224,13 @@ type Renderer interface {
 	Render(ctx context.Context, messages []Message) (string, error)
 }
 
+// Grouper is implemented by generators that spread traces over several servers.
+type Grouper interface {
+	// Group returns a Generator for the traces of one request, which go to one
+	// server while that works, because they share a prompt and it caches that.
+	Group() Generator
+}
+
 // Basis says whether log-probabilities were taken before or after the
 // temperature was applied. Thresholds of different bases do not compare.
 type Basis string
