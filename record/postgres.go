@@ -62,7 +62,7 @@ func postgresTemporary(err error) bool {
 		case "08", "40", "53", "57", "58":
 			return true
 		}
-		return e.Code == "25006" // read only: a standby that is about to take over
+		return e.Code == "25006" || e.Code == "55000" // a standby that is about to take over; a database that is closed for now
 	}
 	return !errors.As(err, new(*VersionError))
 }

@@ -117,7 +117,8 @@ func (e *engine) flush(s *stream) {
 
 // report says how a trace ended.
 func (e *engine) report(s *stream) {
-	r := s.rec
+	now := *s.rec // the machine measures warm-ups again when it has chosen the window
+	r := &now
 	if s.stopped() {
 		ev := TraceStopped{Trace: r.ID, Reason: r.Reason, TokenIndex: r.Tokens}
 		if r.Reason == vote.LowConfidence {
