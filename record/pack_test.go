@@ -69,29 +69,6 @@ func TestPackDamaged(t *testing.T) {
 	}
 }
 
-func FuzzUnpack(f *testing.F) {
-	a, b, c := packTrace(&Trace{Text: "text", Reasoning: "so", Confidences: []float64{1, math.NaN()}, Logprobs: []float64{-1}, Top: [][]float64{{-1}}, TopTexts: [][]string{{"a"}}})
-	f.Add(a, b, c)
-	f.Fuzz(func(t *testing.T, a, b, c []byte) {
-		if len(a)+len(b)+len(c) > 1<<16 {
-			return
-		}
-		var got Trace
-		if unpackTrace(&got, a, b, c) != nil {
-			return
-		}
-		// What is read is what would be written again.
-		x, y, z := packTrace(&got)
-		var again Trace
-		if err := unpackTrace(&again, x, y, z); err != nil {
-			t.Fatal(err)
-		}
-		if !slices.EqualFunc(got.Confidences, again.Confidences, sameBits) || got.Text != again.Text || len(got.Top) != len(again.Top) {
-			t.Fatal("not the same again")
-		}
-	})
-}
-
 // simulated is a trace whose log-probabilities are those of a softmax over a thousand
 // words, as float32, like those of most servers: mostly sure, sometimes not.
 func simulated(tokens int) *Trace {
