@@ -7,10 +7,12 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/pflag"
 
 	"orrery/internal/server"
+	"orrery/record"
 )
 
 // apiKeysVariable is the environment variable with the keys that clients need.
@@ -23,18 +25,43 @@ type keyFlags struct {
 	*app
 	file   string
 	limits string
+	in     string // where what is used is counted: "memory", "store" or "" for what suits
 	stop   func() // of listening for SIGHUP; nil: not begun
 }
 
 func (k *keyFlags) check() error {
+	if k.in != "" && k.in != "memory" && k.in != "store" {
+		return usagef("--limits-in %q: there are memory and store", k.in)
+	}
 	_, err := k.defaults()
 	return err
 }
 
-func (k *keyFlags) open(_ context.Context, cfg *server.Config) (err error) {
+func (k *keyFlags) open(ctx context.Context, cfg *server.Config) (err error) {
 	cfg.Limits, _ = k.defaults()
-	cfg.Keys, err = k.keys()
-	return err
+	if cfg.Keys, err = k.keys(); err != nil {
+		return err
+	}
+	if k.in == "memory" {
+		return nil
+	}
+	store, _, err := k.serves.kept(ctx)
+	switch {
+	case err != nil:
+		return err
+	case store == nil && k.in == "store":
+		return usagef("--limits-in store: nothing is stored; give a --store, or count in memory")
+	case store != nil && (k.in == "store" || strings.HasPrefix(store.Name(), "postgres")):
+		cfg.Limiter = shared{store}
+	}
+	return nil
+}
+
+// shared counts in the store, for all replicas that have the same one.
+type shared struct{ *record.Store }
+
+func (s shared) Take(ctx context.Context, key string, cost int, r server.Rate) (bool, time.Duration, error) {
+	return s.Store.Take(ctx, key, cost, record.Limit{Count: r.Count, Per: r.Per})
 }
 
 func (k *keyFlags) start(s *server.Server) error {
@@ -59,6 +86,7 @@ func (k *keyFlags) close() {
 func (k *keyFlags) flags(f *pflag.FlagSet) {
 	f.StringVar(&k.file, "keys-file", "", "file of API keys, one a line (or the variable "+apiKeysVariable+"); read again on SIGHUP")
 	f.StringVar(&k.limits, "limits", "", "of each key that has none of its own, for instance requests=60,tokens=100000,concurrent=4,budget=64; the first two a minute")
+	f.StringVar(&k.in, "limits-in", "", "where they are counted: memory, or store for all replicas together (default: store if that is PostgreSQL)")
 }
 
 // defaults are the limits of --limits.

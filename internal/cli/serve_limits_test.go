@@ -152,3 +152,23 @@ func TestMetricsListen(t *testing.T) {
 		}
 	}
 }
+
+// What a key has used is counted in the store where that is asked for: a server
+// that is started anew knows it.
+func TestLimitsInStore(t *testing.T) {
+	store := filepath.Join(t.TempDir(), "record.sqlite")
+	ask := func(in string) int {
+		url, _, stop := served(t, "--store", "sqlite:"+store, "--limits", "requests=1", "--limits-in", in)
+		defer stop()
+		status, _ := exchanged(t, url+"/v1/chat/completions", `{"messages": [{"role": "user", "content": "Compute 1 + 1."}]}`)
+		return status
+	}
+	for i, want := range []int{200, 429} {
+		if got := ask("store"); got != want {
+			t.Errorf("request %d by the store: %d, want %d", i+1, got, want)
+		}
+		if got := ask("memory"); got != 200 {
+			t.Errorf("request %d by memory: %d", i+1, got)
+		}
+	}
+}

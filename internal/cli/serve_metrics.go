@@ -36,8 +36,13 @@ func (f *metricsFlags) flags(set *pflag.FlagSet) {
 func (f *metricsFlags) check() error { return nil }
 
 // open adds the metrics to a server's configuration.
-func (f *metricsFlags) open(_ context.Context, cfg *server.Config) (err error) {
+func (f *metricsFlags) open(ctx context.Context, cfg *server.Config) (err error) {
 	f.m = metrics.New()
+	if _, book, err := f.serves.kept(ctx); err != nil {
+		return err
+	} else if book != nil {
+		f.m.Recording(func() float64 { st := book.Stats(); return float64(st.Runs.Dropped + st.Traces.Dropped) })
+	}
 	cfg.Observers = append(cfg.Observers, f.m)
 	if p, ok := cfg.Generator.(*upstream.Pool); ok {
 		f.m.Upstreams(p.Status)

@@ -26,6 +26,9 @@ type Key struct {
 	Limits Limits
 	// Methods are those that may be asked for; nil: all.
 	Methods []string
+	// SeesAll: the page shows what was asked with any key, and the operator's own
+	// runs and reports; else what was asked with this one.
+	SeesAll bool
 }
 
 // NewKey makes a Key of a secret without limits of its own. An empty name
@@ -48,6 +51,7 @@ type client struct {
 	name    string
 	limits  Limits
 	methods []string // nil: all
+	all     bool     // sees what others ask
 }
 
 // called is the client's name in logs; "": it has none, or was not let in.
@@ -71,7 +75,7 @@ type keyring struct {
 }
 
 func newKeyring(keys []Key, limits Limits) (*keyring, error) {
-	k := &keyring{nobody: &client{limits: limits}}
+	k := &keyring{nobody: &client{limits: limits, all: true}}
 	if err := limits.check(); err != nil {
 		return nil, err
 	}
@@ -98,7 +102,7 @@ func newKeyring(keys []Key, limits Limits) (*keyring, error) {
 			}
 		}
 		k.hashes = append(k.hashes, key.Hash)
-		k.clients = append(k.clients, &client{name: key.Name, limits: own, methods: key.Methods})
+		k.clients = append(k.clients, &client{name: key.Name, limits: own, methods: key.Methods, all: key.SeesAll})
 	}
 	return k, nil
 }
@@ -165,4 +169,11 @@ func Client(ctx context.Context) string {
 		return c.name
 	}
 	return ""
+}
+
+// SeesAll reports whether whoever a request was let in as may see what others
+// have asked: everyone where no keys are needed, else keys that say so.
+func SeesAll(ctx context.Context) bool {
+	c, ok := ctx.Value(clientKey{}).(*client)
+	return ok && c.all
 }

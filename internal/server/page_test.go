@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -184,4 +185,31 @@ func TestPageStreamLasts(t *testing.T) {
 		}
 		resp.Body.Close()
 	})
+}
+
+// A key sees what was asked with it alone, unless it says otherwise.
+func TestSeesAll(t *testing.T) {
+	operator := NewKey("operator", "o")
+	operator.SeesAll = true
+	for _, tt := range []struct {
+		keys []Key
+		key  string
+		want string
+	}{{nil, "", " true"}, {[]Key{operator, NewKey("alice", "a")}, "o", "operator true"}, {[]Key{operator, NewKey("alice", "a")}, "a", "alice false"}} {
+		s, err := New(Config{Generator: boxes("4"), Keys: tt.keys, Page: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			fmt.Fprint(w, Client(r.Context()), " ", SeesAll(r.Context()))
+		})})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for path, want := range map[string]string{"/api/x": tt.want, "/x": " false"} {
+			r := httptest.NewRequest("GET", "http://orrery"+path, nil)
+			r.Header.Set("Authorization", "Bearer "+tt.key)
+			w := httptest.NewRecorder()
+			s.ServeHTTP(w, r)
+			if w.Body.String() != want {
+				t.Errorf("%s as %q: %q, want %q", path, tt.key, w.Body, want)
+			}
+		}
+	}
 }
