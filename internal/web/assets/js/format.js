@@ -9,9 +9,11 @@ export const count = (n) => (n === null || n === undefined ? "–" : whole.forma
 export function short(n) {
   if (n === null || n === undefined) return "–";
   if (Math.abs(n) < 10000) return whole.format(n);
-  if (Math.abs(n) < 1e6) return (n / 1e3).toFixed(n < 1e5 ? 1 : 0) + "k";
-  return (n / 1e6).toFixed(2) + "M";
+  if (Math.abs(n) < 1e6) return trim((n / 1e3).toFixed(n < 1e5 ? 1 : 0)) + "k";
+  return trim((n / 1e6).toFixed(2)) + "M";
 }
+
+const trim = (s) => (s.includes(".") ? s.replace(/\.?0+$/, "") : s);
 
 // num writes a measurement with so many decimals.
 export function num(v, digits = 3) {

@@ -2,7 +2,8 @@
 // by their confidence. Drawn on one canvas, of which only the rows in view are.
 
 import { h, set } from "./dom.js";
-import { table, css, nice, shades } from "./colour.js";
+import { css, nice, shades } from "./colour.js";
+import { Rows } from "./rows.js";
 import { short, num, cut, oneLine, reason, why } from "./format.js";
 
 const gutter = 34; // pixels left of the strips, for numbers
@@ -19,6 +20,7 @@ export class Strips {
     this.opened = -1;
     this.xmax = 64;
     this.pixels = null;
+    this.lines = new Rows();
     this.dirty = false;
     this.canvas = h("canvas", { "aria-hidden": "true" });
     this.room = h("div", { class: "strip-room" }, this.canvas);
@@ -45,7 +47,10 @@ export class Strips {
     this.watcher = new ResizeObserver(() => this.layout());
     this.watcher.observe(this.scroller);
     this.scheme = matchMedia("(prefers-color-scheme: dark)");
-    this.recolour = () => this.mark();
+    this.recolour = () => {
+      this.inks = null;
+      this.mark();
+    };
     this.scheme.addEventListener("change", this.recolour);
     document.addEventListener("orrery-theme", this.recolour);
   }
@@ -108,7 +113,8 @@ export class Strips {
       this.canvas.style.width = width + "px";
       this.canvas.style.height = height + "px";
     }
-    const style = getComputedStyle(document.documentElement), ink = (name) => style.getPropertyValue(name).trim();
+    const ink = (name) => this.inks[name];
+    if (!this.inks) this.inks = colours();
     const c = this.canvas.getContext("2d");
     c.setTransform(scale, 0, 0, scale, 0, 0);
     c.fillStyle = ink("--plot");
@@ -133,46 +139,32 @@ export class Strips {
     if (want > this.xmax || want < this.xmax / 2) this.xmax = want;
   }
 
-  // strips fills in the colours of the rows in view, as pixels. Where several groups
-  // share a pixel it shows the least confident: that is the one which decides.
+  // strips fills in the colours of the rows in view, as pixels.
   strips(c, first, last, span, offset, scale, s) {
-    const w = Math.max(1, Math.round(span * scale)), hgt = Math.round((this.height - top) * scale);
-    if (hgt <= 0) return;
-    if (!this.pixels || this.pixels.width !== w || this.pixels.height !== hgt) {
-      this.pixels = c.createImageData(w, hgt);
+    const w = Math.max(1, Math.round(span * scale)), tall = Math.round((this.height - top) * scale);
+    if (tall <= 0) return;
+    if (!this.pixels || this.pixels.width !== w || this.pixels.height !== tall) {
+      this.pixels = c.createImageData(w, tall);
       this.words = new Uint32Array(this.pixels.data.buffer);
-      this.shade = new Int16Array(w);
-      this.below = new Uint8Array(w);
     }
-    const words = this.words, range = this.ask.range, per = this.xmax / w, red = 0xff005ed5; // #d55e00
+    const words = this.words, range = this.range || this.ask.range;
+    const gap = Math.max(1, Math.round(scale)), line = Math.max(1, Math.round(this.row > 12 ? 2 * scale : scale));
     words.fill(0);
     for (let i = first; i < last; i++) {
-      const t = this.ask.traces[i], g = t.groups.room, n = t.groups.length;
-      const end = Math.min(w, Math.ceil(n / per));
-      for (let x = 0; x < end; x++) {
-        const from = Math.floor(x * per), to = Math.min(n, Math.max(from + 1, Math.floor((x + 1) * per)));
-        let low = Infinity;
-        for (let k = from; k < to; k++) if (g[k] < low) low = g[k];
-        this.shade[x] = low === Infinity ? (x ? this.shade[x - 1] : 0) : range.shade(low);
-        this.below[x] = s !== null && low < s ? 1 : 0;
-      }
-      const y0 = Math.round((i * this.row - offset) * scale), y1 = Math.round(((i + 1) * this.row - offset) * scale) - Math.max(1, Math.round(scale));
-      const line = Math.max(1, Math.round(this.row > 12 ? 2 * scale : scale));
-      for (let y = Math.max(0, y0); y < Math.min(hgt, y1); y++) {
-        const base = y * w;
-        if (y >= y1 - line) for (let x = 0; x < end; x++) words[base + x] = this.below[x] ? red : table[this.shade[x]];
-        else for (let x = 0; x < end; x++) words[base + x] = table[this.shade[x]];
-      }
+      const r = this.lines.line(this.ask.traces[i], w, this.xmax, range, s);
+      const bottom = Math.round(((i + 1) * this.row - offset) * scale) - gap;
+      const from = Math.max(0, Math.round((i * this.row - offset) * scale)), to = Math.min(tall, bottom);
+      for (let y = from; y < to; y++) words.set((y < bottom - line ? r.over : r.under).subarray(0, r.end), y * w);
     }
     // Pixels are put as they are, without mixing: through a second canvas, so that the
     // background stays where there is no strip.
     if (!this.second) this.second = document.createElement("canvas");
-    if (this.second.width !== w || this.second.height !== hgt) {
+    if (this.second.width !== w || this.second.height !== tall) {
       this.second.width = w;
-      this.second.height = hgt;
+      this.second.height = tall;
     }
     this.second.getContext("2d").putImageData(this.pixels, 0, 0);
-    c.drawImage(this.second, 0, 0, w, hgt, gutter, top, w / scale, hgt / scale);
+    c.drawImage(this.second, 0, 0, w, tall, gutter, top, w / scale, tall / scale);
   }
 
   axis(c, span, width, ink) {
@@ -286,6 +278,14 @@ export class Strips {
     this.opened = n;
     this.mark();
   }
+}
+
+// colours are the theme's: asking for them makes the browser compute styles, so it is
+// done once a theme.
+function colours() {
+  const style = getComputedStyle(document.documentElement), out = {};
+  for (const name of ["--bg", "--fg", "--soft", "--line", "--plot", "--s0", "--s1"]) out[name] = style.getPropertyValue(name).trim();
+  return out;
 }
 
 // endLabel is what stands behind a strip.
