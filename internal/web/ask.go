@@ -103,13 +103,13 @@ func (p *Page) own(ctx context.Context, q question) (*show, context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
 	detach := context.AfterFunc(p.ctx, cancel)
 	p.mu.Lock()
-	s := p.add(rand.Text())
+	s := p.add(rand.Text(), server.Client(ctx))
 	p.mu.Unlock()
 	s.mu.Lock()
 	s.head.Mine, s.head.Question, s.head.Method = true, clip(q.Question, textShown), q.Method
 	s.stop, s.accepted = func() { detach(); cancel() }, make(chan struct{})
 	s.mu.Unlock()
-	p.hub.touch("asks")
+	s.touch()
 	return s, ctx
 }
 
@@ -134,7 +134,7 @@ func (s *show) left(a *answer) {
 		s.headRev++
 	}
 	s.mu.Unlock()
-	s.p.hub.touch("asks", "ask/"+s.id)
+	s.touch()
 }
 
 // forget takes a question back that was refused.
@@ -148,12 +148,12 @@ func (p *Page) forget(s *show) {
 			break
 		}
 	}
-	p.hub.touch("asks")
+	s.touch()
 }
 
 // stopAsk answers POST /api/asks/{id}/stop.
 func (p *Page) stopAsk(w http.ResponseWriter, r *http.Request) {
-	s := p.find(r.PathValue("id"))
+	s := p.findFor(viewerOf(r.Context()), r.PathValue("id"))
 	if s == nil {
 		fail(w, http.StatusNotFound, "this request is not known here any more; reload the page")
 		return
@@ -174,7 +174,7 @@ func (p *Page) stopAsk(w http.ResponseWriter, r *http.Request) {
 
 // tokens answers GET /api/asks/{id}/tokens: the winning text, token by token.
 func (p *Page) tokens(w http.ResponseWriter, r *http.Request) {
-	s := p.find(r.PathValue("id"))
+	s := p.findFor(viewerOf(r.Context()), r.PathValue("id"))
 	if s == nil {
 		fail(w, http.StatusNotFound, "this request is not known here any more; it may be in the history")
 		return

@@ -64,7 +64,7 @@ func (p *Page) pastRun(r *record.Run) pastRun {
 		Seconds: r.Seconds(time.Now()), Client: r.Client, Question: asked(r.Question), Answer: label(r.Answer), Tokens: r.Tokens, Saved: r.Saved,
 		Traces: r.Traces, Error: clip(r.Error, labelLength), Report: r.Report != "", Folder: r.Dir != "", Metrics: r.Metrics}
 	out.Question = label(out.Question)
-	if r.Request != "" && p.find(r.Request) != nil {
+	if r.Request != "" && p.find(r.Request) != nil { // whoever may see the run may see that
 		out.Request = r.Request
 	}
 	return out
@@ -90,8 +90,11 @@ func (p *Page) list(w http.ResponseWriter, r *http.Request, kinds []string) {
 	}
 	q := r.URL.Query()
 	f := record.Filter{Kinds: kinds, Method: q.Get("method"), State: record.State(q.Get("state")), Find: q.Get("find"), Before: q.Get("before"), Limit: pageLength + 1}
-	if k := q.Get("kind"); k != "" {
+	if k := q.Get("kind"); slices.Contains(kinds, k) {
 		f.Kinds = []string{k}
+	}
+	if v := viewerOf(r.Context()); !v.all {
+		f.Client = v.client
 	}
 	runs, err := s.List(r.Context(), f)
 	if err != nil {
@@ -129,15 +132,11 @@ type settings struct {
 // pastRequest answers GET /api/history/{id}: a recorded request as the stream would
 // have told it.
 func (p *Page) pastRequest(w http.ResponseWriter, r *http.Request) {
-	s := p.records(w)
-	if s == nil {
+	run := p.seen(w, r)
+	if run == nil {
 		return
 	}
-	run, err := s.Run(r.Context(), r.PathValue("id"))
-	if err != nil {
-		failRecord(w, err)
-		return
-	}
+	s := p.store.Load()
 	own, err := journal.ReplayParams(run)
 	if err != nil {
 		fail(w, http.StatusNotFound, err.Error())
@@ -236,8 +235,8 @@ func narrow(g []float64) []float32 {
 
 // pastTraceText answers GET /api/history/{id}/traces/{n}.
 func (p *Page) pastTraceText(w http.ResponseWriter, r *http.Request) {
-	s := p.records(w)
-	if s == nil {
+	run := p.seen(w, r)
+	if run == nil {
 		return
 	}
 	n, err := strconv.Atoi(r.PathValue("n"))
@@ -245,7 +244,7 @@ func (p *Page) pastTraceText(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusBadRequest, "a trace is named by its number")
 		return
 	}
-	t, err := s.Trace(r.Context(), r.PathValue("id"), n, record.KeepText)
+	t, err := p.store.Load().Trace(r.Context(), run.ID, n, record.KeepText)
 	if err != nil {
 		failRecord(w, err)
 		return
@@ -257,13 +256,8 @@ func (p *Page) pastTraceText(w http.ResponseWriter, r *http.Request) {
 
 // pastTokens answers GET /api/history/{id}/tokens: the winning text by token.
 func (p *Page) pastTokens(w http.ResponseWriter, r *http.Request) {
-	s := p.records(w)
-	if s == nil {
-		return
-	}
-	run, err := s.Run(r.Context(), r.PathValue("id"))
-	if err != nil {
-		failRecord(w, err)
+	run := p.seen(w, r)
+	if run == nil {
 		return
 	}
 	var res reason.Result
@@ -271,7 +265,7 @@ func (p *Page) pastTokens(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusNotFound, "this request has no winning trace")
 		return
 	}
-	t, err := s.Trace(r.Context(), run.ID, *res.Winner, record.KeepText|record.KeepAlternatives)
+	t, err := p.store.Load().Trace(r.Context(), run.ID, *res.Winner, record.KeepText|record.KeepAlternatives)
 	if err != nil {
 		failRecord(w, err)
 		return
@@ -290,10 +284,11 @@ func (p *Page) pastTokens(w http.ResponseWriter, r *http.Request) {
 // replay answers POST /api/history/{id}/replay: what other settings would have decided
 // about the traces that were recorded, as a frame like that of the request itself.
 func (p *Page) replay(w http.ResponseWriter, r *http.Request) {
-	s := p.records(w)
-	if s == nil {
+	run := p.seen(w, r)
+	if run == nil {
 		return
 	}
+	s := p.store.Load()
 	in := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxQuestion))
 	in.DisallowUnknownFields()
 	var change replayed
@@ -305,11 +300,6 @@ func (p *Page) replay(w http.ResponseWriter, r *http.Request) {
 	case p.replays <- struct{}{}:
 		defer func() { <-p.replays }()
 	case <-r.Context().Done():
-		return
-	}
-	run, err := s.Run(r.Context(), r.PathValue("id"))
-	if err != nil {
-		failRecord(w, err)
 		return
 	}
 	var was struct{ Window reason.Window } // that auto came to

@@ -24,7 +24,7 @@ type recorded struct {
 	journal *journal.Journal
 }
 
-func startRecorded(t *testing.T, g llm.Generator, keep record.Keep) *recorded {
+func startRecorded(t *testing.T, g llm.Generator, keep record.Keep, keys ...server.Key) *recorded {
 	t.Helper()
 	store, err := record.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "r.sqlite"))
 	if err != nil {
@@ -33,7 +33,7 @@ func startRecorded(t *testing.T, g llm.Generator, keep record.Keep) *recorded {
 	j := journal.New(store, journal.Options{Keep: keep, Warn: func(s string) { t.Error(s) }})
 	p := New(Config{Model: g})
 	p.Records(store)
-	s, err := server.New(server.Config{Generator: g, Page: p, Observers: []server.Observer{p, j}})
+	s, err := server.New(server.Config{Generator: g, Page: p, Observers: []server.Observer{p, j}, Keys: keys})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -80,10 +80,10 @@ func New(cfg Config) *Page {
 	p.mux.HandleFunc("GET /api/history/{id}/traces/{n}", p.pastTraceText)
 	p.mux.HandleFunc("GET /api/history/{id}/tokens", p.pastTokens)
 	p.mux.HandleFunc("POST /api/history/{id}/replay", p.replay)
-	p.mux.HandleFunc("GET /api/runs", p.runs)
-	p.mux.HandleFunc("GET /api/runs/{id}", p.run)
-	p.mux.HandleFunc("GET /api/runs/{id}/weights/{epoch}", p.weights)
-	p.mux.HandleFunc("POST /api/runs/{id}/report", p.openReport)
+	p.mux.HandleFunc("GET /api/runs", operator(p.runs))
+	p.mux.HandleFunc("GET /api/runs/{id}", operator(p.run))
+	p.mux.HandleFunc("GET /api/runs/{id}/weights/{epoch}", operator(p.weights))
+	p.mux.HandleFunc("POST /api/runs/{id}/report", operator(p.openReport))
 	p.mux.HandleFunc("GET /report/{ticket}", p.report)
 	p.mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusNotFound, "there is no such thing under /api/; docs/page.md lists what there is")
@@ -134,7 +134,7 @@ func (p *Page) Asked(a server.Asked) server.Watch {
 	p.mu.Lock()
 	s := p.shows[a.ID]
 	if s == nil { // asked by a program
-		s = p.add(a.ID)
+		s = p.add(a.ID, a.Client)
 	}
 	p.mu.Unlock()
 	s.mu.Lock()
@@ -150,7 +150,7 @@ func (p *Page) Asked(a server.Asked) server.Watch {
 		s.accepted = nil
 	}
 	s.mu.Unlock()
-	p.hub.touch("asks", "ask/"+a.ID)
+	s.touch()
 	return s
 }
 
@@ -167,8 +167,8 @@ func asText(q reason.Question) string {
 }
 
 // add makes the show of a request. The lock is held.
-func (p *Page) add(id string) *show {
-	s := &show{p: p, id: id, head: head{ID: id, Time: time.Now(), State: stateWaiting}}
+func (p *Page) add(id, client string) *show {
+	s := &show{p: p, id: id, client: client, head: head{ID: id, Time: time.Now(), State: stateWaiting}}
 	p.shows[id] = s
 	p.order = append(p.order, id)
 	return s
@@ -212,8 +212,8 @@ func (p *Page) evict() {
 		}
 		delete(p.shows, s.id)
 		p.order = slices.Delete(p.order, i, i+1)
+		s.touch()
 	}
-	p.hub.touch("asks")
 }
 
 // method is a way to think, for the form.
@@ -238,7 +238,7 @@ func (p *Page) about(w http.ResponseWriter, r *http.Request) {
 	reply(w, http.StatusOK, map[string]any{
 		"model": info.Model, "backend": info.Backend, "top_logprobs": info.TopLogprobs, "latent": info.Latent, "version": p.cfg.Version,
 		"methods": methods, "defaults": p.cfg.Defaults, "boxed": boxed(info), "measures": info.Backend == "builtin" || info.TopLogprobs > 0,
-		"recorded": p.store.Load() != nil, "preset": map[string]any{"budget": reason.DefaultBudget, "warmup": reason.DefaultWarmup, "tau": reason.DefaultTau, "min_votes": reason.DefaultMinVotes,
+		"recorded": p.store.Load() != nil, "sees_all": viewerOf(r.Context()).all, "preset": map[string]any{"budget": reason.DefaultBudget, "warmup": reason.DefaultWarmup, "tau": reason.DefaultTau, "min_votes": reason.DefaultMinVotes,
 			"temperature": reason.DefaultTemperature, "top_p": reason.DefaultTopP, "max_tokens": reason.DefaultMaxTokens},
 	})
 }

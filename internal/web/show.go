@@ -18,8 +18,9 @@ import (
 // show is a request as the page shows it, running or ended. It is the server.Watch of
 // that request.
 type show struct {
-	p  *Page
-	id string
+	p      *Page
+	id     string
+	client string // whose request it is; set under the page's lock, and never again
 
 	mu       sync.Mutex
 	head     head
@@ -143,11 +144,16 @@ func (s *show) Event(e reason.Event) {
 	s.mu.Lock()
 	touched := s.event(e)
 	s.mu.Unlock()
-	topics := []string{"asks", "ask/" + s.id}
 	if touched >= 0 {
-		topics = append(topics, traceTopic(s.id, touched))
+		s.touch(traceTopic(s.id, touched))
+	} else {
+		s.touch()
 	}
-	s.p.hub.touch(topics...)
+}
+
+// touch says that the request has changed, and so the lists that it is in.
+func (s *show) touch(more ...string) {
+	s.p.hub.touch(append(more, "asks", "asks@"+s.client, "ask/"+s.id)...)
 }
 
 // event takes an event in and says which trace it is about, or -1.
@@ -271,10 +277,11 @@ func (s *show) Ended(e server.Ended) {
 	s.headRev++
 	n := len(s.traces)
 	s.mu.Unlock()
-	s.p.hub.touch("asks", "ask/"+s.id)
+	var texts []string
 	for i := range n {
-		s.p.hub.touch(traceTopic(s.id, i))
+		texts = append(texts, traceTopic(s.id, i))
 	}
+	s.touch(texts...)
 	s.p.evict()
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -35,13 +36,15 @@ func (p *Page) streams(w http.ResponseWriter, r *http.Request) {
 	s := &stream{w: w, rc: http.NewResponseController(w), epoch: p.hub.epoch, at: map[string]int{}}
 	me := &reader{wake: make(chan struct{}, 1)}
 	s.resume(r.Header.Get("Last-Event-ID"))
+	who := viewerOf(r.Context())
 	for _, name := range names {
-		if _, twice := s.find(name); twice {
+		if slices.ContainsFunc(s.topics, func(w watched) bool { return w.name == name }) {
 			continue
 		}
-		t := p.hub.watch(name, me, func() source { return p.open(name) })
+		key, open := p.topic(who, name)
+		t := p.hub.watch(key, me, open)
 		defer p.hub.leave(t, me)
-		s.topics = append(s.topics, t)
+		s.topics = append(s.topics, watched{name, t})
 	}
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
@@ -67,23 +70,20 @@ func (p *Page) streams(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// watched is a topic under the name that a reader knows it by.
+type watched struct {
+	name string
+	*topic
+}
+
 // stream is one reader's connection.
 type stream struct {
 	w      http.ResponseWriter
 	rc     *http.ResponseController
 	epoch  string
-	topics []*topic
+	topics []watched
 	at     map[string]int // by topic: the last frame that the reader has
 	broken bool
-}
-
-func (s *stream) find(name string) (*topic, bool) {
-	for _, t := range s.topics {
-		if t.name == name {
-			return t, true
-		}
-	}
-	return nil, false
 }
 
 // resume reads where a reader was. What it cannot read means: nowhere.

@@ -14,8 +14,6 @@ import (
 func (p *Page) open(name string) source {
 	kind, rest, _ := strings.Cut(name, "/")
 	switch kind {
-	case "asks":
-		return &list{p}
 	case "runs":
 		l := &runList{p: p}
 		p.poll(name, l)
@@ -49,8 +47,11 @@ func (nothing) frame(since any) ([]byte, any) {
 	return []byte(`{"gone":true}`), true
 }
 
-// list is the requests that are kept, in short.
-type list struct{ p *Page }
+// list is the requests that are kept and that a viewer may see, in short.
+type list struct {
+	p *Page
+	v viewer
+}
 
 // brief is a request in the list.
 type brief struct {
@@ -99,7 +100,9 @@ func (l *list) frame(since any) ([]byte, any) {
 	l.p.mu.Lock()
 	shows := make([]*show, 0, len(l.p.order))
 	for _, id := range l.p.order {
-		shows = append(shows, l.p.shows[id])
+		if s := l.p.shows[id]; l.v.may(s.client) {
+			shows = append(shows, s)
+		}
 	}
 	l.p.mu.Unlock()
 	var f listFrame

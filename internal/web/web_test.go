@@ -99,9 +99,17 @@ type listener struct {
 
 func (s *site) listen(last string, topics ...string) *listener {
 	s.t.Helper()
+	return s.listenWith(nil, last, topics...)
+}
+
+func (s *site) listenWith(header []string, last string, topics ...string) *listener {
+	s.t.Helper()
 	ctx, cancel := context.WithCancel(s.t.Context())
 	s.t.Cleanup(cancel)
 	r, _ := http.NewRequestWithContext(ctx, "GET", "http://localhost/api/events?watch="+strings.Join(topics, "&watch="), nil)
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
 	if last != "" {
 		r.Header.Set("Last-Event-ID", last)
 	}

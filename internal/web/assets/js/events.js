@@ -55,8 +55,9 @@ function plan() {
   planned = setTimeout(join, 0);
 }
 
-// again joins at once, for instance with a new key.
-export function again() {
+// again joins at once. With a new key everything is to be told anew.
+export function again(anew) {
+  if (anew) place = "";
   wait = 0;
   plan();
 }
@@ -130,4 +131,4 @@ function deliver(id, data) {
 }
 
 // A laptop that wakes up should not wait for its timer.
-addEventListener("online", () => again());
+addEventListener("online", () => again(false));

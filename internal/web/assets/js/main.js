@@ -36,6 +36,8 @@ async function draw() {
     if (!about) {
       about = await call("/api/about");
       set(document.getElementById("model"), about.model);
+      // Runs and reports are the operator's; a key that sees its own requests only has none.
+      for (const a of document.querySelectorAll("nav a")) show(a, about.sees_all || !["runs", "compare"].includes(a.dataset.view));
       document.getElementById("model").title = `${about.model} (${about.backend})`;
     }
   } catch (e) {
@@ -76,7 +78,7 @@ form.addEventListener("submit", async (e) => {
   about = null;
   key.value = "";
   show(form, false);
-  again();
+  again(true);
   draw();
 });
 

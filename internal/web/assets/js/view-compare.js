@@ -32,7 +32,7 @@ export function view(main, about, id, go, query) {
     const key = JSON.stringify(evals.map((r) => [r.id, r.state]));
     show(table, evals.length > 0);
     show(note, evals.length === 0);
-    set(note, f.error || "No evaluation has been run yet: orrery eval --task T --method M,M makes one.");
+    set(note, f.gone ? "Evaluations are shown to keys that see all alone." : f.error || "No evaluation has been run yet: orrery eval --task T --method M,M makes one.");
     if (key === listed) return;
     listed = key;
     // With nothing chosen the newest two are the likeliest to be compared.

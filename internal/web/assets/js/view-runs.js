@@ -34,7 +34,7 @@ function list(page, query) {
   kind.addEventListener("change", draw);
   const leave = watch("runs", (f) => {
     runs = f.runs || [];
-    error = f.error || "";
+    error = f.gone ? "Runs are shown to keys that see all alone." : f.error || "";
     draw();
   });
   const clock = setInterval(() => {
