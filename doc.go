@@ -64,8 +64,8 @@
 // eval runs methods on tasks side by side. sweep runs many small trainings
 // through River, on one machine or many. server is the HTTP API, metrics counts for
 // Prometheus what it does, and web is the page that shows its requests as they think.
-// cli is the
-// command line, one file a subcommand; nothing imports it but main.
+// journal writes requests down in the record, and makes replays of what was written.
+// cli is the command line, one file a subcommand; nothing imports it but main.
 //
 // # Doubts
 //

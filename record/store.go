@@ -25,10 +25,7 @@ type Store struct {
 	faked   bool // clock is a test's: it stands for the server's as well
 	later   bool
 
-	ready struct { // the schema is up to date
-		sync.Mutex
-		is bool
-	}
+	ready chan bool // of one place: whether the schema is up to date; whoever asks takes it and puts it back
 
 	owner owner
 	close sync.Once
@@ -76,7 +73,8 @@ func isPostgres(url string) bool {
 // file orrery/record.sqlite in the user's data folder, "sqlite:PATH", or
 // "postgres://…".
 func Open(ctx context.Context, url string, options ...Option) (*Store, error) {
-	s := &Store{clock: time.Now}
+	s := &Store{clock: time.Now, ready: make(chan bool, 1)}
+	s.ready <- false
 	for _, o := range options {
 		o(s)
 	}
@@ -109,17 +107,22 @@ func Open(ctx context.Context, url string, options ...Option) (*Store, error) {
 
 // prepare brings the schema up to date, once.
 func (s *Store) prepare(ctx context.Context) error {
-	s.ready.Lock()
-	defer s.ready.Unlock()
-	if s.ready.is {
+	var is bool
+	select {
+	case is = <-s.ready:
+	case <-ctx.Done():
+		return s.fail("opening it", ctx.Err())
+	}
+	defer func() { s.ready <- is }()
+	if is {
 		return nil
 	}
 	if err := s.migrate(ctx); err != nil {
 		return s.fail("opening it", err)
 	}
-	s.ready.is = true // before Reap, which asks
-	_, err := s.reap(ctx)
-	return err
+	is = true
+	s.reap(ctx) // what it cannot mark now, a heartbeat does
+	return nil
 }
 
 // withoutPassword cuts what may be one out of something that should be a URL.
