@@ -39,6 +39,7 @@ type app struct {
 	quiet    bool
 	store    string      // URL of the record; "": as the environment says
 	serves   *recordPart // of serve: its store, for the other parts
+	conf     *configFile // of serve; nil: none
 	recorded *recording  // of the command that runs; nil: it is not recorded
 }
 

@@ -45,6 +45,9 @@ type serving struct {
 	cfg    server.Config
 	listen string
 	parts  []part
+
+	config    string // path of a configuration file; "": none
+	checkOnly bool
 }
 
 func serveCommand(a *app) *cobra.Command {
@@ -65,7 +68,7 @@ Methods:
   curl localhost:8888/v1/chat/completions -d '{"model": "builtin@deepconf-high", "messages": [{"role": "user", "content": "Compute 3 * (4 + 5)."}]}'`,
 		Args: exactArgs(0, "flags only"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := sv.check(); err != nil {
+			if done, err := sv.configure(cmd.Flags()); done || err != nil {
 				return err
 			}
 			return sv.serve(cmd.Context())
@@ -84,11 +87,50 @@ Methods:
 	f.IntVar(&cfg.MaxBudget, "max-budget", 0, "traces of one request (default 512)")
 	f.DurationVar(&cfg.Drain, "drain", 0, "what running requests get to finish after SIGTERM (default 30s)")
 	f.DurationVar(&cfg.Notice, "notice", 0, "how long to go on accepting after /readyz says no (default 0s)")
+	f.StringVar(&sv.config, "config", "", "file with what these flags say, and more of upstreams and keys (docs/serving.md); flags override it")
+	f.BoolVar(&sv.checkOnly, "check-config", false, "say what would be served, secrets hidden, and end")
 	for _, p := range serveParts {
 		sv.parts = append(sv.parts, p(a))
 		sv.parts[len(sv.parts)-1].flags(f)
 	}
 	return c
+}
+
+// configure takes in the configuration file, if there is one, and checks all. It
+// reports whether that was all that is wanted.
+func (sv *serving) configure(f *pflag.FlagSet) (done bool, err error) {
+	given := map[string]bool{}
+	f.Visit(func(f *pflag.Flag) { given[f.Name] = true })
+	if given["config"] {
+		if sv.conf, err = readConfig(sv.config, f); err != nil {
+			return false, err
+		}
+		if !given["upstream"] {
+			sv.src.servers = sv.conf.servers
+			for _, s := range sv.conf.servers {
+				sv.src.upstreams = append(sv.src.upstreams, s.URL)
+			}
+		}
+		if err := sv.conf.apply(f); err != nil {
+			return false, err
+		}
+	}
+	if err := sv.check(); err != nil {
+		return false, sv.conf.located(err, func(name string) bool { return given[name] })
+	}
+	if !sv.checkOnly {
+		return false, nil
+	}
+	for _, p := range sv.parts {
+		if k, ok := p.(*keyFlags); ok {
+			keys, err := k.keys()
+			if err != nil {
+				return false, err
+			}
+			return true, sv.printConfig(f, keys)
+		}
+	}
+	return true, nil
 }
 
 // check reports flags that are wrong or contradict each other.

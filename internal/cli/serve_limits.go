@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -12,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"orrery/internal/server"
+	"orrery/internal/upstream"
 	"orrery/record"
 )
 
@@ -26,18 +29,31 @@ type keyFlags struct {
 	file   string
 	limits string
 	in     string // where what is used is counted: "memory", "store" or "" for what suits
-	stop   func() // of listening for SIGHUP; nil: not begun
+	known  *pflag.FlagSet
+	pool   *upstream.Pool // nil: there is none
+	stop   func()         // of listening for SIGHUP; nil: not begun
 }
 
 func (k *keyFlags) check() error {
 	if k.in != "" && k.in != "memory" && k.in != "store" {
 		return usagef("--limits-in %q: there are memory and store", k.in)
 	}
-	_, err := k.defaults()
-	return err
+	limits, err := k.defaults()
+	if err != nil {
+		return err
+	}
+	keys, err := k.keys()
+	if err != nil {
+		return err
+	}
+	if err := server.CheckKeys(keys, limits); err != nil {
+		return usageError{err}
+	}
+	return nil
 }
 
 func (k *keyFlags) open(ctx context.Context, cfg *server.Config) (err error) {
+	k.pool, _ = cfg.Generator.(*upstream.Pool)
 	cfg.Limits, _ = k.defaults()
 	if cfg.Keys, err = k.keys(); err != nil {
 		return err
@@ -65,16 +81,46 @@ func (s shared) Take(ctx context.Context, key string, cost int, r server.Rate) (
 }
 
 func (k *keyFlags) start(s *server.Server) error {
-	if k.file != "" {
-		k.stop = k.onHangup("API keys", func() error {
-			keys, err := k.keys()
+	if k.file == "" && k.conf == nil {
+		return nil
+	}
+	k.stop = k.onHangup("API keys", func() error {
+		if k.conf != nil {
+			c, err := readConfig(k.conf.path, k.known)
 			if err != nil {
 				return err
 			}
-			return s.SetKeys(keys)
-		})
-	}
+			if err := k.redrain(c); err != nil {
+				return err
+			}
+			k.conf.keys = c.keys
+		}
+		keys, err := k.keys()
+		if err != nil {
+			return err
+		}
+		return s.SetKeys(keys)
+	})
 	return nil
+}
+
+// redrain drains the upstreams that a configuration file now drains or leaves out.
+func (k *keyFlags) redrain(c *configFile) error {
+	if k.pool == nil || len(c.servers) == 0 {
+		return nil
+	}
+	drained := map[string]bool{}
+	for _, s := range k.pool.Status() {
+		drained[s.Name] = true
+	}
+	for _, s := range c.servers {
+		if _, there := drained[s.Called()]; !there {
+			return fmt.Errorf("upstream %s is new, which takes a restart", s.Called())
+		}
+		drained[s.Called()] = s.Drained
+	}
+	maps.DeleteFunc(drained, func(_ string, d bool) bool { return !d })
+	return k.pool.SetDrained(slices.Sorted(maps.Keys(drained))...)
 }
 
 func (k *keyFlags) close() {
@@ -84,6 +130,7 @@ func (k *keyFlags) close() {
 }
 
 func (k *keyFlags) flags(f *pflag.FlagSet) {
+	k.known = f
 	f.StringVar(&k.file, "keys-file", "", "file of API keys, one a line (or the variable "+apiKeysVariable+"); read again on SIGHUP")
 	f.StringVar(&k.limits, "limits", "", "of each key that has none of its own, for instance requests=60,tokens=100000,concurrent=4,budget=64; the first two a minute")
 	f.StringVar(&k.in, "limits-in", "", "where they are counted: memory, or store for all replicas together (default: store if that is PostgreSQL)")
@@ -112,7 +159,8 @@ func (k *keyFlags) defaults() (l server.Limits, err error) {
 	return l, nil
 }
 
-// keys reads the keys that clients need, from the file or the environment.
+// keys reads the keys that clients need, from the file or the environment, and
+// adds those of the configuration.
 func (k *keyFlags) keys() ([]server.Key, error) {
 	from, text, sep := apiKeysVariable, os.Getenv(apiKeysVariable), ","
 	if k.file != "" {
@@ -123,6 +171,9 @@ func (k *keyFlags) keys() ([]server.Key, error) {
 		from, text, sep = k.file, string(b), "\n"
 	}
 	var keys []server.Key
+	if k.conf != nil {
+		keys = append(keys, k.conf.keys...)
+	}
 	line := 0
 	for word := range strings.SplitSeq(text, sep) {
 		line++
@@ -135,7 +186,7 @@ func (k *keyFlags) keys() ([]server.Key, error) {
 		}
 		keys = append(keys, key)
 	}
-	if k.file != "" && len(keys) == 0 {
+	if k.file != "" && strings.TrimSpace(text) == "" || k.file != "" && len(keys) == 0 {
 		return nil, usagef("--keys-file %s holds no key: write one a line, or drop the flag to let everyone in", k.file)
 	}
 	return keys, nil

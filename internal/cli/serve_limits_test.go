@@ -89,6 +89,22 @@ func status(t *testing.T, url, key string) int {
 	return resp.StatusCode
 }
 
+// postAs posts with an API key and returns the status.
+func postAs(t *testing.T, url, key, body string) int {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), "POST", url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+key)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	return resp.StatusCode
+}
+
 func TestKeysReload(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "keys")
 	write := func(text string) {

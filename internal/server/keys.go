@@ -107,6 +107,14 @@ func newKeyring(keys []Key, limits Limits) (*keyring, error) {
 	return k, nil
 }
 
+// CheckKeys says what is wrong with keys and the limits of those that have none.
+func CheckKeys(keys []Key, limits Limits) error {
+	if _, err := newKeyring(keys, limits); err != nil {
+		return fmt.Errorf("check API keys: %w", err)
+	}
+	return nil
+}
+
 // find is the position of the key that a request carries; -1: it carries none
 // of them.
 func (k *keyring) find(r *http.Request) int {

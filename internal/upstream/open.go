@@ -18,6 +18,18 @@ type Server struct {
 	Drained bool
 }
 
+// Called is the server's name, given or made of its URL.
+func (s Server) Called() string {
+	if s.Name != "" {
+		return s.Name
+	}
+	addr, err := parseAddress(s.URL)
+	if err != nil {
+		return ""
+	}
+	return addr.hostPath()
+}
+
 // OpenPool finds out what is at each of several servers and makes a Pool of
 // them. All must serve one model in one dialect; one that does not is an error
 // that says which. One that cannot be reached is asked again now and then and
@@ -42,7 +54,7 @@ func OpenPool(ctx context.Context, cfg PoolConfig, servers ...Server) (p *Pool, 
 			return nil, clients, nil, err
 		}
 		clients = append(clients, c)
-		m := Member{Name: or(sv.Name, c.hostPath()), Weight: sv.Weight, Drained: sv.Drained, Generator: c, Close: c.Close}
+		m := Member{Name: sv.Called(), Weight: sv.Weight, Drained: sv.Drained, Generator: c, Close: c.Close}
 		if _, f := c.resolve(ctx); f != nil {
 			if kind := f.err.Kind; ctx.Err() != nil || kind != llm.Unreachable && kind != llm.Overloaded {
 				return nil, clients, nil, fmt.Errorf("open upstream %s: %w", m.Name, f.err)
@@ -69,8 +81,8 @@ func OpenPool(ctx context.Context, cfg PoolConfig, servers ...Server) (p *Pool, 
 }
 
 // hostPath names the server without scheme and credentials.
-func (c *Client) hostPath() string {
-	_, name, _ := strings.Cut(c.addr.root, "://")
+func (a address) hostPath() string {
+	_, name, _ := strings.Cut(a.root, "://")
 	return name
 }
 
@@ -81,10 +93,10 @@ func (c *Client) sameAs(first *Client, name string) error {
 	switch {
 	case a.model != b.model:
 		return fmt.Errorf("open upstreams: %s serves %s and %s serves %s: all must serve one model; drop one, or name the model that both have with --upstream-model",
-			first.hostPath(), a.model, name, b.model)
+			first.addr.hostPath(), a.model, name, b.model)
 	case a.dialect != b.dialect:
 		return fmt.Errorf("open upstreams: %s is %s and %s is %s, whose log-probabilities differ: all must be of one kind; drop one",
-			first.hostPath(), a.dialect.name, name, b.dialect.name)
+			first.addr.hostPath(), a.dialect.name, name, b.dialect.name)
 	}
 	return nil
 }
