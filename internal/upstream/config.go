@@ -63,7 +63,7 @@ func parseAddress(raw string) (address, error) {
 		return address{}, fmt.Errorf("open a backend: its URL is not a web address; give one such as http://localhost:8000")
 	}
 	a := address{query: u.RawQuery, user: u.User}
-	u.RawQuery, u.Fragment, u.User = "", "", nil
+	u.RawQuery, u.ForceQuery, u.Fragment, u.RawFragment, u.User = "", false, "", "", nil
 	a.root = strings.TrimSuffix(strings.TrimRight(u.String(), "/"), "/v1")
 	a.root = strings.TrimRight(a.root, "/")
 	return a, nil

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"orrery/think/llm"
@@ -121,7 +122,8 @@ func (c *Client) list(ctx context.Context) ([]modelEntry, *fault) {
 		f.err.Remedy = "check that the URL is an inference server's"
 		return nil, f
 	}
-	return reply.Data, nil
+	// A line without a name is no model that can be asked for.
+	return slices.DeleteFunc(reply.Data, func(m modelEntry) bool { return m.ID == "" }), nil
 }
 
 // onlyModel is the model to use when none was named.

@@ -99,7 +99,7 @@ func send(ctx context.Context, c *http.Client, address string, k *kind, n int, r
 	}
 	r.Header.Set(idHeader, requestID(n))
 	var wrote atomic.Bool
-	r = r.WithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaderField: func(string, []string) { wrote.Store(true) }}))
+	r = r.WithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteRequest: func(i httptrace.WroteRequestInfo) { wrote.Store(i.Err == nil) }}))
 	resp, err := c.Do(r)
 	switch {
 	case err == nil:
