@@ -123,9 +123,17 @@ func open(t *testing.T, g llm.Generator, keys ...string) *tab {
 
 func openAt(t *testing.T, h *site) *tab {
 	t.Helper()
+	tb := visit(t, h.URL)
+	tb.site = h
+	return tb
+}
+
+// visit opens a tab on a server.
+func visit(t *testing.T, url string) *tab {
+	t.Helper()
 	ctx, cancel := chromedp.NewContext(browser)
 	ctx, timeout := context.WithTimeout(ctx, 60*time.Second)
-	tb := &tab{t: t, ctx: ctx, url: h.URL, site: h}
+	tb := &tab{t: t, ctx: ctx, url: url}
 	if err := chromedp.Do(ctx); err != nil {
 		t.Fatal(err)
 	}
@@ -164,7 +172,7 @@ func openAt(t *testing.T, h *site) *tab {
 		}
 	})
 	tb.size(1280, 800)
-	tb.do(chromedp.Navigate(h.URL + "/"))
+	tb.do(chromedp.Navigate(url + "/"))
 	return tb
 }
 

@@ -62,7 +62,7 @@ export class Chart {
         scales: { x: { time: false, distr: o.logX ? 3 : 1 }, y: o.log ? { distr: 3 } : { range: (_, lo, hi) => this.range(lo, hi) } },
         axes: [
           { ...axis, size: o.x ? 34 : 24, label: o.x, labelFont: "11px system-ui, sans-serif", labelSize: 12, values: (_, v) => v.map((x) => (x === null ? "" : short(x))) },
-          { ...axis, size: 52, values: (_, v) => v.map((y) => (y === null ? "" : o.percent ? Math.round(100 * y) + " %" : sig(y))) },
+          { ...axis, size: 52, splits: o.percent ? () => [0, 0.25, 0.5, 0.75, 1] : undefined, values: (_, v) => v.map((y) => (y === null ? "" : o.percent ? Math.round(100 * y) + " %" : sig(y))) },
         ],
         series: [{ label: o.x || "x", value: (_, v) => (v === null ? "–" : short(v)) }].concat(
           o.series.map((s) => ({ label: s.label, stroke: ink(s.colour), width: s.width || 1.5, dash: s.dash, spanGaps: true, points: { show: false }, paths: s.step ? uPlot.paths.stepped({ align: 1 }) : undefined, value: (_, v) => (v === null || v === undefined ? "–" : sig(v)) })),

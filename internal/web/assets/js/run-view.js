@@ -69,7 +69,8 @@ export class RunView {
 
   place(n) {
     this.panel = new TracePanel(this.ask, n, (m) => this.open(m), this.from.texts);
-    this.side.append(this.panel.element);
+    this.side.prepend(this.panel.element);
+    this.side.scrollTop = 0;
     this.strips.select(n);
   }
 

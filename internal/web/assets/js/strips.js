@@ -206,7 +206,7 @@ export class Strips {
     }
     if (!words) {
       if (head.state === "finished") {
-        c.fillStyle = head.votes ? ink("--fg") : ink("--line");
+        c.fillStyle = head.votes ? ink("--fg") : ink("--line"); // as mark
         c.fillRect(x + 2, y + 1, 3, this.row - 3);
       }
       return;
@@ -297,8 +297,11 @@ function endLabel(t, s) {
   if (head.reason === "upstream_error") return "✗ failed";
   if (head.state === "stopped") return "– " + String(head.reason).replaceAll("_", " ");
   if (head.answer === undefined) return head.cut ? "… cut by the run" : "✗ no answer";
-  return (head.votes === false ? "○ " : "● ") + cut(oneLine(head.answer), 40);
+  return mark(head) + " " + cut(oneLine(head.answer), 40);
 }
+
+// mark says whether a trace votes. A warm-up's vote is open until all have ended.
+const mark = (head) => (head.votes === undefined ? "◌" : head.votes ? "●" : "○");
 
 // below writes two numbers with as many decimals as tell them apart.
 function below(group, s) {

@@ -55,9 +55,9 @@ export class Votes {
       this.leaders = leaders;
       const tau = ask.head.params.tau || 0.95, online = ask.head.started && ask.head.started.warmup > 0;
       this.chart = new Chart({
-        label: "Share of the vote by tokens spent", x: "tokens spent", height: 150, legend: false, percent: true, range: [0, 1],
+        label: "Share of the vote by tokens spent", x: "tokens spent", height: 150, legend: false, percent: true, range: [0, 1.12],
         series: leaders.map((a, i) => ({ label: cut(oneLine(a), 24), colour: "--s" + (i === 3 ? 4 : i), width: i ? 1.3 : 2.2, step: true })),
-        lines: () => (online ? [{ y: tau, label: "τ", colour: "--soft" }] : []),
+        lines: () => (online ? [{ y: tau, label: `τ = ${tau}`, colour: "--soft" }] : []),
       });
       this.room.replaceChildren(h("h3", {}, "How it shifted"), this.chart.element,
         h("p", { class: "keys" }, leaders.map((a, i) => h("span", { class: "c" + (i === 3 ? 4 : i) }, cut(oneLine(a), 24)))));

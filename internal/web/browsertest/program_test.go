@@ -1,0 +1,72 @@
+package browsertest
+
+import (
+	"bufio"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+)
+
+// The program as it is built has the page: its built-in model is asked, what was asked
+// is in the record, and the process ends when it is told to, although the page is open.
+func TestProgram(t *testing.T) {
+	if browser == nil {
+		t.Skip("no chromium is installed; apt-get install chromium un-skips this")
+	}
+	bin := filepath.Join(t.TempDir(), "orrery")
+	build := exec.Command("go", "build", "-o", bin, "./cmd/orrery")
+	build.Dir = "../../.."
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, out)
+	}
+	cmd := exec.Command(bin, "serve", "--listen", "127.0.0.1:0", "--store", "sqlite:"+filepath.Join(t.TempDir(), "r.sqlite"), "--keep", "all")
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := false
+	defer func() {
+		if !ended {
+			cmd.Process.Kill()
+			cmd.Wait()
+		}
+	}()
+	lines, url := bufio.NewScanner(stderr), ""
+	for url == "" && lines.Scan() {
+		if at, ok := strings.CutPrefix(lines.Text(), "page: "); ok {
+			url = at
+		}
+	}
+	if url == "" {
+		t.Fatal("the program does not say where its page is")
+	}
+	go func() {
+		for lines.Scan() {
+		}
+	}()
+	tb := visit(t, strings.TrimSuffix(url, "/"))
+	tb.ask("Ben has 7 baskets of 18 cards. He buys 3 baskets of 3 cards. He gives 60 cards to Ruth. Ruth has 7 times as many cards as Ben has now. How many cards does Ruth have?", "deepconf-high", 32)
+	tb.until(done + ` && document.querySelectorAll(".tokens span").length > 10`)
+	if got := eval[string](tb, `document.querySelector(".m-answer dd").textContent`); got != "525" {
+		t.Errorf("the answer is %q, want 525", got)
+	}
+	tb.js(`location.hash = "#/history"`)
+	tb.until(`document.querySelectorAll(".list tbody a").length == 1`)
+	tb.do(chromedp.Click(".list tbody a"))
+	tb.until(done + ` && document.querySelector(".replay")`)
+	tb.expect("ERR_")
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("the program ends with %v", err)
+	}
+	ended = true
+}
