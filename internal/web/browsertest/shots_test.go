@@ -10,6 +10,8 @@ import (
 	"github.com/chromedp/chromedp/kb"
 
 	"orrery/record"
+	"orrery/think/llm"
+	"orrery/think/llm/llmtest"
 )
 
 // TestShots makes the pictures of the documentation, into the folder that
@@ -88,4 +90,30 @@ func TestShots(t *testing.T) {
 	tb.size(390, 844)
 	time.Sleep(300 * time.Millisecond)
 	shot("compare-phone")
+}
+
+// TestShotsOfOne makes pictures of single traces, of a plain and of a latent model.
+func TestShotsOfOne(t *testing.T) {
+	dir := os.Getenv("ORRERY_SHOTS")
+	if dir == "" {
+		t.Skip("set ORRERY_SHOTS=DIR to have the pictures made")
+	}
+	tb := open(t, thinker(300, 4*time.Millisecond))
+	tb.scheme("light")
+	tb.size(1280, 800)
+	tb.ask("How many ways are there?", "single", 0)
+	tb.until(`document.querySelector(".trace > .long-text pre.text")?.textContent.length > 800`)
+	tb.shot(filepath.Join(dir, "single.png"))
+	latent := open(t, &llmtest.Scripted{Latent: &llm.Latent{Method: "coconut", Thoughts: 4, Trained: 6, Mark: "###"}, Pick: func(r llm.Request) llmtest.Script {
+		s := llmtest.Say(5, "### Alex is a gorpus")
+		for i, w := range []string{"lempus", "wumpus", "sterpus", "gorpus"} {
+			s.Thoughts = append(s.Thoughts, llm.Thought{Number: i + 1, Holds: []llm.Reading{{Text: w, P: 0.41 + 0.12*float64(i)}, {Text: "rompus", P: 0.3 - 0.08*float64(i)}, {Text: "zumpus", P: 0.11 - 0.03*float64(i)}}})
+		}
+		return s
+	}})
+	latent.scheme("light")
+	latent.ask("Every lempus is a wumpus. Every wumpus is a sterpus. Every sterpus is a gorpus. Alex is a lempus. Is Alex a gorpus or bompus?", "coconut", 0)
+	latent.until(done)
+	time.Sleep(300 * time.Millisecond)
+	latent.shot(filepath.Join(dir, "latent.png"))
 }

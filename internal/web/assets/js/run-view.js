@@ -78,8 +78,14 @@ export class RunView {
     const ask = this.ask, head = ask.head;
     if (!head) return;
     const one = head.method === "single" || head.method === "coconut";
-    // The text of a single trace is what there is to see while it runs.
-    if (one && !this.panel && ask.traces.length === 1 && ask.running) this.place(0);
+    this.element.classList.toggle("one", one);
+    // The text of a single trace is what there is to see.
+    if (one && !this.placed && ask.traces.length === 1) {
+      this.placed = true;
+      this.place(0);
+    }
+    show(this.winner.element, !one || !ask.running);
+    for (const name of ["saved", "threshold", "agreement"]) show(this.cells.get(name).parentNode, !one);
     set(this.question, cut(head.question, 1200));
     set(this.state, head.state);
     this.state.dataset.state = head.state;

@@ -334,6 +334,7 @@ class Legend {
   }
   update(ask, r) {
     const s = ask.threshold, has = r.hi > r.lo;
+    this.element.hidden = !has && !ask.running; // without log-probabilities there are no colours
     set(this.lo, has ? num(r.lo, r.hi - r.lo < 2 ? 2 : 1) : "–");
     set(this.hi, has ? num(r.hi, r.hi - r.lo < 2 ? 2 : 1) : "–");
     this.mark.hidden = !has || s === null;

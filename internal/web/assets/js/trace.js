@@ -72,7 +72,7 @@ export class TracePanel {
     const key = JSON.stringify(rows);
     if (key !== this.shown) {
       this.shown = key;
-      this.facts.replaceChildren(...rows.flatMap(([k, v]) => [h("dt", {}, k), h("dd", {}, v)]));
+      this.facts.replaceChildren(...rows.map(([k, v]) => h("div", { class: String(v).length > 24 ? "long" : null }, h("dt", {}, k), h("dd", {}, v))));
     }
     const n = t.groups.length;
     show(this.chart.element, n > 1);

@@ -69,11 +69,11 @@ function comparison(runs) {
   return h("div", {}, tasks.map((task) => {
     const mine = rows.filter((x) => x.task === task), tokens = Math.max(...mine.map((x) => x.tokens_mean || 0)), time = Math.max(...mine.map((x) => x.seconds_mean || 0));
     return h("section", { class: "panel" }, h("h2", {}, task), h("div", { class: "scroll" }, h("table", { class: "list results" }, h("caption", { class: "sr" }, "Results on " + task),
-      h("thead", {}, h("tr", {}, ["method", "model", "run", "accuracy", "95 % interval", "", "tokens a problem", "", "seconds", "", "answered"].map((t, i) => h("th", { scope: "col", class: [3, 6, 8, 10].includes(i) ? "n" : null }, t)))),
+      h("thead", {}, h("tr", {}, ["method", "model", "accuracy", "95 % interval", "", "tokens a problem", "", "seconds", "", "answered", "run"].map((t, i) => h("th", { scope: "col", class: [2, 5, 7, 9].includes(i) ? "n" : null }, t)))),
       h("tbody", {}, mine.map((x) => h("tr", {},
-        h("th", { scope: "row" }, x.method, x.partial ? h("span", { class: "soft" }, " (partial)") : null), h("td", {}, x.model || ""), h("td", {}, h("a", { href: "#/runs/" + encodeURIComponent(x.run.id) }, when(x.run.started))),
+        h("th", { scope: "row" }, x.method, x.partial ? h("span", { class: "soft" }, " (partial)") : null), h("td", {}, x.model || ""),
         h("td", { class: "n" }, percent(x.accuracy, 1)), h("td", { class: "c" + (runs.findIndex((r) => r.run.id === x.run.id) % 8) }, interval(x)), h("td", { class: "soft" }, `${num(100 * x.accuracy_low, 1)} – ${num(100 * x.accuracy_high, 1)}`),
-        h("td", { class: "n" }, count(Math.round(x.tokens_mean))), h("td", {}, bar(x.tokens_mean, tokens)), h("td", { class: "n" }, seconds(x.seconds_mean)), h("td", {}, bar(x.seconds_mean, time)), h("td", { class: "n" }, `${count(x.answered)} of ${count(x.n)}`)))))),
+        h("td", { class: "n" }, count(Math.round(x.tokens_mean))), h("td", {}, bar(x.tokens_mean, tokens)), h("td", { class: "n" }, seconds(x.seconds_mean)), h("td", {}, bar(x.seconds_mean, time)), h("td", { class: "n" }, `${count(x.answered)} of ${count(x.n)}`), h("td", {}, h("a", { href: "#/runs/" + encodeURIComponent(x.run.id) }, when(x.run.started)))))))),
       h("p", { class: "soft" }, "Intervals that overlap much may be chance; rows of different numbers of problems do not compare."));
   }));
 }
