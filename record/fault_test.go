@@ -243,6 +243,33 @@ func TestLocked(t *testing.T) {
 	}
 }
 
+// TestDeleted: a file that is taken away while it is open takes nothing more silently,
+// and when it is put back it goes on.
+func TestDeleted(t *testing.T) {
+	s := sqliteStore(t)
+	r := Run{Kind: "ask"}
+	if err := s.Begin(t.Context(), &r); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(s.path, s.path+".away"); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := s.Put(t.Context(), &Trace{Run: r.ID}); err == nil || !strings.Contains(err.Error(), "moved or deleted") {
+			t.Errorf("written nowhere: %v", err)
+		}
+		if err := os.WriteFile(s.path, nil, 0o600); err != nil { // now another is there
+			t.Fatal(err)
+		}
+	}
+	if err := os.Rename(s.path+".away", s.path); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Put(t.Context(), &Trace{Run: r.ID}); err != nil {
+		t.Errorf("put back: %v", err)
+	}
+}
+
 // TestDiskFull: what does not fit is dropped and counted, what was there is whole, and
 // with room again it goes on.
 func TestDiskFull(t *testing.T) {

@@ -109,6 +109,14 @@ func BenchmarkPack(b *testing.B) {
 	b.ReportMetric(float64(len(alternatives))/4000, "bytes/alternatives")
 }
 
+// BenchmarkPackConfidences is what a trace of 4,000 tokens costs by default.
+func BenchmarkPackConfidences(b *testing.B) {
+	t := &Trace{Confidences: simulated(4000).Confidences}
+	for b.Loop() {
+		packTrace(t)
+	}
+}
+
 func BenchmarkUnpack(b *testing.B) {
 	conf, _, _ := packTrace(simulated(4000))
 	for b.Loop() {

@@ -29,7 +29,11 @@ func (s *Store) openSQLite() error {
 	if err != nil {
 		return fmt.Errorf("%w: choose another place with --store sqlite:PATH", err)
 	}
+	s.file, err = f.Stat()
 	f.Close()
+	if err != nil {
+		return err
+	}
 	open := func(connections int, more ...string) (*sql.DB, error) {
 		v := url.Values{"_auto_vacuum": {"incremental"}, "_busy_timeout": {"5000"}, "_txlock": {"immediate"},
 			"_pragma": append([]string{"journal_mode(WAL)", "synchronous(NORMAL)", "foreign_keys(1)"}, more...)}

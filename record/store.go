@@ -18,6 +18,7 @@ import (
 type Store struct {
 	name    string // for people, without password
 	path    string // of the file; "" for PostgreSQL
+	file    os.FileInfo
 	write   *sql.DB
 	read    *sql.DB
 	dialect dialect
@@ -177,6 +178,9 @@ func (s *Store) q(query string) string {
 
 // within runs do in a writing transaction.
 func (s *Store) within(ctx context.Context, do func(*sql.Tx) error) error {
+	if err := s.there(); err != nil {
+		return err
+	}
 	tx, err := s.write.BeginTx(ctx, nil)
 	if err != nil {
 		return err
@@ -186,6 +190,22 @@ func (s *Store) within(ctx context.Context, do func(*sql.Tx) error) error {
 		return err
 	}
 	return tx.Commit()
+}
+
+// there reports a file that was deleted or replaced while it is open: what is written
+// would go nowhere, without an error.
+func (s *Store) there() error {
+	if s.file == nil {
+		return nil
+	}
+	now, err := os.Stat(s.path)
+	if err == nil && os.SameFile(s.file, now) {
+		return nil
+	}
+	if err == nil {
+		err = errors.New("another file is in its place")
+	}
+	return &Error{Store: s.name, Op: "writing", Hint: "the file was moved or deleted while it was open: put it back, or start again for a new one", Err: err}
 }
 
 // Errors of what is asked for.
