@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"orrery/internal/eval"
+	"orrery/record"
 	"orrery/think/llm/llmtest"
 	"orrery/think/reason"
 )
@@ -82,6 +83,32 @@ func TestInterruptedAskGivesWhatItHas(t *testing.T) {
 	}
 	if err := json.Unmarshal([]byte(out), &result); err != nil || code != exitInterrupted || result.Answer != "7" || result.StoppedBy != "client_cancelled" {
 		t.Errorf("exit code %d, %v: %s", code, err, out)
+	}
+}
+
+// TestInterruptedIsRecorded: what was interrupted is stopped, not failed and not lost.
+func TestInterruptedIsRecorded(t *testing.T) {
+	store := "sqlite:" + filepath.Join(t.TempDir(), "record.sqlite")
+	t.Setenv(storeVariable, store)
+	interruptedRun(t, 2, "✓ 7", "ask", "--method", "majority", "--budget", "3", "--max-tokens", "50", "How many?")
+	interruptedRun(t, 2, "", "eval", "--task", "arithmetic", "--method", "single", "--n", "5", "--max-tokens", "50")
+	s, err := record.Open(t.Context(), store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	runs, err := s.List(t.Context(), record.Filter{})
+	if err != nil || len(runs) != 2 {
+		t.Fatalf("%d runs, %v", len(runs), err)
+	}
+	for _, r := range runs {
+		if r.State != record.Stopped || r.Error != "" {
+			t.Errorf("%s: %s, %s", r.Kind, r.State, r.Error)
+		}
+	}
+	ask := runs[1]
+	if ask.Kind != "ask" || *ask.Question != "How many?" || *ask.Answer != "7" || ask.Traces != 3 {
+		t.Errorf("%+v", ask)
 	}
 }
 

@@ -157,7 +157,8 @@ func (r *recording) look() {
 	if b, err := json.Marshal(config); err == nil {
 		r.run.Config = b
 	}
-	if info, err := os.Stat(r.report); r.report != "" && err == nil && !info.IsDir() && !info.ModTime().Before(r.run.Started) {
+	// A report that is older is another run's, unless this one found nothing left to do.
+	if info, err := os.Stat(r.report); r.report != "" && err == nil && !info.IsDir() && (r.run.State == record.Done || !info.ModTime().Before(r.run.Started)) {
 		r.run.Report = r.report
 	}
 }
