@@ -61,6 +61,7 @@ var layers = map[string][]string{
 	"internal/local":    {"think/llm", "learn/tensor", "learn/nn", "learn/latent", "task", "learn/token", "learn/sample", "learn/checkpoint"},
 	"internal/server":   {"think/llm", "think/reason"},
 	"internal/metrics":  {"internal/server", "internal/upstream", "think/llm", "think/reason", "think/vote"},
+	"internal/tracing":  {"internal/server", "think/llm", "think/reason", "think/vote"},
 	"internal/web":      {"learn/checkpoint", "record", "internal/journal", "think/llm", "think/reason", "think/vote", "think/confidence", "internal/server"},
 	"internal/eval":     {"think/llm", "think/reason", "think/vote", "think/confidence", "think/answer", "task", "report"},
 	"internal/sweep":    {"learn/tensor", "learn/train", "learn/recipe", "learn/checkpoint", "look/group", "look/grok", "look/li2", "look/cogs", "report"},

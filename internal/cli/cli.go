@@ -40,7 +40,8 @@ type app struct {
 	store    string      // URL of the record; "": as the environment says
 	serves   *recordPart // of serve: its store, for the other parts
 	conf     *configFile // of serve; nil: none
-	recorded *recording  // of the command that runs; nil: it is not recorded
+	traces   *tracingPart
+	recorded *recording // of the command that runs; nil: it is not recorded
 }
 
 // usageError is wrong use: it ends with exit code 2.

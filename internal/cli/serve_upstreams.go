@@ -21,6 +21,12 @@ func (sv *serving) openGenerator(ctx context.Context) (llm.Generator, io.Closer,
 	if err != nil {
 		return nil, nil, err
 	}
+	if err := sv.traces.begin(ctx); err != nil {
+		return nil, nil, err
+	}
+	for i := range servers {
+		servers[i].Wrap = sv.traces.transport()
+	}
 	p, clients, unreached, err := upstream.OpenPool(ctx, upstream.PoolConfig{}, servers...)
 	if err != nil {
 		return nil, nil, err

@@ -84,6 +84,9 @@ func New(cfg Config) (*Client, error) {
 		}
 		rt = c.own
 	}
+	if cfg.Wrap != nil {
+		rt = cfg.Wrap(rt)
+	}
 	c.http = &http.Client{Transport: rt} // no Timeout: a trace may take an hour
 	return c, nil
 }

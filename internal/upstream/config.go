@@ -41,6 +41,8 @@ type Config struct {
 	// Transport carries the requests; nil: one of our own, with the
 	// environment's proxy. It must not have a total timeout.
 	Transport http.RoundTripper
+	// Wrap is put around the transport, given or our own; nil: nothing is.
+	Wrap func(http.RoundTripper) http.RoundTripper
 }
 
 // address is a Config's URL taken apart.
