@@ -371,7 +371,7 @@ func TestSpaceComesBack(t *testing.T) {
 // TestPostgresGone: while the server refuses everybody, recording waits and nobody
 // waits for it; and a store that is not there yet is taken when it comes.
 func TestPostgresGone(t *testing.T) {
-	address := PostgresURL(t)
+	address := postgresDatabase(t)
 	ctx := t.Context()
 	server, err := url.Parse(address)
 	if err != nil {

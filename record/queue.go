@@ -305,7 +305,10 @@ func (q *Queue) try(ctx context.Context, ops []op) error {
 			q.wrote(&ops[i])
 		}
 		if q.stats.Failing != "" {
-			said = "recording works again: " + q.lost()
+			said = "recording works again, nothing was lost"
+			if q.stats.Runs.Dropped+q.stats.Traces.Dropped > 0 {
+				said = "recording works again: " + q.lost()
+			}
 		}
 		q.stats.Failing = ""
 	} else {

@@ -22,7 +22,7 @@ type keepFlags struct {
 	bytes bytesFlag
 }
 
-// defaultKeepBytes is a fifth of the space that a small disk has left.
+// defaultKeepBytes bounds the file of a server that nobody looks after.
 const defaultKeepBytes = 1 << 30
 
 func (k *keepFlags) partsFlag(f *pflag.FlagSet) {
