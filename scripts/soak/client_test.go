@@ -98,6 +98,9 @@ func send(ctx context.Context, c *http.Client, address string, k *kind, n int, r
 		r.Header.Set("Authorization", "Bearer "+k.key)
 	}
 	r.Header.Set(idHeader, requestID(n))
+	// One that may leave at once has a connection of its own: on a kept one it could
+	// meet the server's closing it, and never be read.
+	r.Close = k.client != nil
 	var wrote atomic.Bool
 	r = r.WithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteRequest: func(i httptrace.WroteRequestInfo) { wrote.Store(i.Err == nil) }}))
 	resp, err := c.Do(r)
