@@ -2,6 +2,7 @@ package browsertest
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
@@ -116,4 +117,61 @@ func TestShotsOfOne(t *testing.T) {
 	latent.until(done)
 	time.Sleep(300 * time.Millisecond)
 	latent.shot(filepath.Join(dir, "latent.png"))
+}
+
+// TestShotsOfProgram makes pictures of the program with its built-in model, and of what
+// it has trained and evaluated itself.
+func TestShotsOfProgram(t *testing.T) {
+	dir := os.Getenv("ORRERY_SHOTS")
+	if dir == "" {
+		t.Skip("set ORRERY_SHOTS=DIR to have the pictures made")
+	}
+	bin, room := built(t), t.TempDir()
+	store := "sqlite:" + filepath.Join(room, "r.sqlite")
+	for _, args := range [][]string{
+		{"train", "li2-f5", "-o", filepath.Join(room, "li2-f5")},
+		{"eval", "--task", "arithmetic", "--method", "single,majority,deepconf-high,deepconf-low", "--n", "30", "--html", filepath.Join(room, "eval.html")},
+		{"eval", "--task", "arithmetic", "--seed", "2", "--method", "single,majority,deepconf-high,deepconf-low", "--n", "30", "--html", filepath.Join(room, "eval2.html")},
+	} {
+		if out, err := exec.Command(bin, append(args, "--store", store, "-q")...).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %v\n%s", args, err, out)
+		}
+	}
+	tb := visit(t, serveProgram(t, bin, store).url)
+	shot := func(name string) {
+		time.Sleep(600 * time.Millisecond)
+		tb.shot(filepath.Join(dir, "page-"+name+".png"))
+	}
+	tb.scheme("light")
+	tb.size(1280, 800)
+	tb.ask("Ben has 7 baskets of 18 cards. He buys 3 baskets of 3 cards. He gives 60 cards to Ruth. Ruth has 7 times as many cards as Ben has now. How many cards does Ruth have?", "deepconf-high", 48)
+	tb.until(done + ` && document.querySelectorAll(".tokens span").length > 10`)
+	shot("ask")
+	tb.scheme("dark")
+	shot("ask-dark")
+	tb.do(chromedp.Focus(".strips"), chromedp.KeyEvent(kb.PageDown), chromedp.KeyEvent("\r"))
+	shot("trace-dark")
+	tb.scheme("light")
+	tb.js(`location.hash = "#/history"`)
+	tb.until(`document.querySelector(".list tbody a")`)
+	tb.do(chromedp.Click(".list tbody a"))
+	tb.until(`document.querySelector("#r-eta")`)
+	tb.do(chromedp.SendKeys("#r-eta", "10"), chromedp.SendKeys("#r-window", "4"), chromedp.Click(".replay button[type=submit]"))
+	tb.until(`document.querySelector(".pair .strips")`)
+	shot("replay")
+	tb.js(`location.hash = "#/runs"`)
+	tb.until(`document.querySelectorAll(".list tbody a").length == 3`)
+	shot("runs")
+	tb.js(`[...document.querySelectorAll(".list tbody a")].find((a) => a.textContent == "li2-f5").click()`)
+	tb.until(`document.querySelectorAll(".map").length > 0 && document.querySelector(".report-frame")`)
+	shot("run")
+	tb.js(`location.hash = "#/compare"`)
+	tb.until(`document.querySelectorAll(".results tbody tr").length == 8`)
+	shot("compare")
+	tb.size(390, 844)
+	tb.js(`location.hash = "#/"`)
+	tb.until(`document.querySelector(".list tbody a")`)
+	tb.do(chromedp.Click(".list tbody a"))
+	tb.until(done)
+	shot("phone")
 }

@@ -12,8 +12,10 @@ export class Curves {
     this.charts = new Map(); // by kind
     this.logX = h("input", { type: "checkbox", onchange: () => this.rebuild() });
     this.grid = h("div", { class: "charts" });
+    this.rest = h("div", { class: "charts" });
+    this.more = h("details", { hidden: true }, h("summary", {}), this.rest);
     this.element = h("section", { class: "panel", "aria-label": "Curves", hidden: true },
-      h("div", { class: "panel-head" }, h("h2", {}, "Curves"), h("span", { class: "grow" }), h("label", { class: "check" }, this.logX, "logarithmic steps")), this.grid);
+      h("div", { class: "panel-head" }, h("h2", {}, "Curves"), h("span", { class: "grow" }), h("label", { class: "check" }, this.logX, "logarithmic steps")), this.grid, this.more);
     this.axis = "";
     this.chose = false;
   }
@@ -67,7 +69,12 @@ export class Curves {
   sort() {
     const rank = (k) => (first.includes(k) ? first.indexOf(k) : first.length);
     const all = [...this.charts.values()].sort((a, b) => rank(a.kind) - rank(b.kind) || (a.kind < b.kind ? -1 : 1));
-    this.grid.replaceChildren(...all.map((c) => c.element));
+    const main = all.filter((c) => first.includes(c.kind)), rest = all.filter((c) => !first.includes(c.kind));
+    // A run without any of those has nothing better than what it has.
+    this.grid.replaceChildren(...(main.length ? main : rest).map((c) => c.element));
+    this.rest.replaceChildren(...(main.length ? rest : []).map((c) => c.element));
+    show(this.more, main.length > 0 && rest.length > 0);
+    set(this.more.firstChild, rest.length === 1 ? "One more curve" : rest.length + " more curves");
   }
 
   drop(chart) {

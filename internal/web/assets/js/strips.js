@@ -18,7 +18,7 @@ export class Strips {
     this.ask = null;
     this.at = -1; // the row with the keyboard's cursor
     this.opened = -1;
-    this.xmax = 64;
+    this.xmax = 0; // until something is drawn
     this.pixels = null;
     this.lines = new Rows();
     this.dirty = false;

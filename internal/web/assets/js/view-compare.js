@@ -44,7 +44,7 @@ export function view(main, about, id, go, query) {
         else chosen.delete(r.id);
         draw();
       } });
-      return h("tr", {}, h("td", { class: "box" }, box), h("td", {}, h("a", { href: "#/runs/" + encodeURIComponent(r.id) }, cut(oneLine(r.name), 60))), h("td", {}, r.model || ""), h("td", {}, r.state), h("td", { class: "wrap" }, r.method || Object.keys(r.metrics || {}).slice(0, 6).join(", ")), h("td", {}, when(r.started)));
+      return h("tr", {}, h("td", { class: "box" }, box), h("td", {}, h("a", { href: "#/runs/" + encodeURIComponent(r.id) }, cut(oneLine(r.name), 60))), h("td", {}, r.model || ""), h("td", {}, r.state), h("td", { class: "wrap" }, r.method || Object.keys(r.metrics || {}).filter((k) => k.endsWith(" accuracy")).map((k) => k.slice(0, -9)).join(", ")), h("td", {}, when(r.started)));
     }));
     draw();
   });
