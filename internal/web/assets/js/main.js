@@ -31,7 +31,10 @@ async function draw() {
   const { name, id, query } = route();
   leave();
   leave = () => {};
-  for (const a of document.querySelectorAll("nav a")) a.toggleAttribute("aria-current", a.dataset.view === name);
+  for (const a of document.querySelectorAll("nav a")) {
+    if (a.dataset.view === name) a.setAttribute("aria-current", "page");
+    else a.removeAttribute("aria-current");
+  }
   try {
     if (!about) {
       about = await call("/api/about");

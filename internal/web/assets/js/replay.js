@@ -26,7 +26,7 @@ export class ReplayPanel {
     const own = run.resolved;
     const controls = fields.map((f) => {
       const v = f.name === "window" && own.window === "auto" ? "auto" : own[f.name];
-      const input = h("input", { type: f.text ? "text" : "number", min: f.min, max: f.max, step: "any", id: "r-" + f.name, placeholder: v ? String(v) : f.name === "threshold" ? "measured" : f.name === "budget" ? "all" : "" });
+      const input = h("input", { type: f.text ? "text" : "number", min: f.min, max: f.max, step: "any", id: "r-" + f.name, placeholder: v ? String(v) : f.name === "threshold" ? "found" : f.name === "budget" ? "all" : "" });
       this.inputs.set(f.name, { input, text: f.text });
       return h("label", { class: "field" }, f.label, input, f.unit ? h("span", { class: "soft" }, f.unit) : null);
     });

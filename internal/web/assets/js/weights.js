@@ -63,15 +63,18 @@ export class Weights {
 
   draw(all, epoch) {
     this.maps.replaceChildren(...all.slice(0, 6).map((m) => {
-      const canvas = h("canvas", { width: m.cols, height: m.rows, class: "map", role: "img", "aria-label": `${m.name} at epoch ${epoch}, ${m.rows} rows and ${m.cols} columns, values up to ${sig(m.scale)}` });
-      const raw = atob(m.data), image = new ImageData(m.cols, m.rows), px = new Uint32Array(image.data.buffer);
-      for (let i = 0; i < px.length; i++) px[i] = palette[raw.charCodeAt(i)];
+      // The longer side lies: a page is wider than high.
+      const side = m.rows > m.cols, w = side ? m.rows : m.cols, tall = side ? m.cols : m.rows;
+      const canvas = h("canvas", { width: w, height: tall, class: "map", role: "img", "aria-label": `${m.name} at epoch ${epoch}, ${m.rows} rows and ${m.cols} columns, values up to ${sig(m.scale)}` });
+      const raw = atob(m.data), image = new ImageData(w, tall), px = new Uint32Array(image.data.buffer);
+      const at = (x, y) => (side ? x * m.cols + y : y * m.cols + x);
+      for (let y = 0; y < tall; y++) for (let x = 0; x < w; x++) px[y * w + x] = palette[raw.charCodeAt(at(x, y))];
       canvas.getContext("2d").putImageData(image, 0, 0);
       canvas.addEventListener("pointermove", (e) => {
-        const x = Math.min(m.cols - 1, Math.floor((e.offsetX / canvas.clientWidth) * m.cols)), y = Math.min(m.rows - 1, Math.floor((e.offsetY / canvas.clientHeight) * m.rows));
-        canvas.title = `row ${y}, column ${x}: ${sig((((raw.charCodeAt(y * m.cols + x) << 24) >> 24) / 127) * m.scale)}`;
+        const x = Math.min(w - 1, Math.floor((e.offsetX / canvas.clientWidth) * w)), y = Math.min(tall - 1, Math.floor((e.offsetY / canvas.clientHeight) * tall));
+        canvas.title = `row ${side ? x : y}, column ${side ? y : x}: ${sig((((raw.charCodeAt(at(x, y)) << 24) >> 24) / 127) * m.scale)}`;
       });
-      return h("figure", {}, h("figcaption", {}, h("b", {}, m.name), ` ${m.rows} × ${m.cols}, −${sig(m.scale)} `, h("span", { class: "scale" }), ` ${sig(m.scale)}`), canvas);
+      return h("figure", {}, h("figcaption", {}, h("b", {}, m.name), ` ${m.rows} × ${m.cols}${m.rows > m.cols ? " on its side" : ""}, −${sig(m.scale)} `, h("span", { class: "scale" }), ` ${sig(m.scale)}`), canvas);
     }));
   }
 
