@@ -8,7 +8,6 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
-	"net/http/httptrace"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -98,11 +97,18 @@ func send(ctx context.Context, c *http.Client, address string, k *kind, n int, r
 		r.Header.Set("Authorization", "Bearer "+k.key)
 	}
 	r.Header.Set(idHeader, requestID(n))
-	// One that may leave at once has a connection of its own: on a kept one it could
-	// meet the server's closing it, and never be read.
-	r.Close = k.client != nil
-	var wrote atomic.Bool
-	r = r.WithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteRequest: func(i httptrace.WroteRequestInfo) { wrote.Store(i.Err == nil) }}))
+	var wrote atomic.Bool // something has gone to the system: from then on the server must know
+	if k.client != nil {
+		tr := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			conn, err := new(net.Dialer).DialContext(ctx, network, address)
+			if err != nil {
+				return nil, err
+			}
+			return &noting{conn, &wrote}, nil
+		}}
+		defer tr.CloseIdleConnections()
+		c = &http.Client{Transport: tr}
+	}
 	resp, err := c.Do(r)
 	switch {
 	case err == nil:
@@ -130,6 +136,21 @@ func send(ctx context.Context, c *http.Client, address string, k *kind, n int, r
 		return errorEvent
 	}
 	return answered
+}
+
+// noting is a connection that notes whether it was written to. A hook of the
+// client's would say so of what is still in its buffer.
+type noting struct {
+	net.Conn
+	wrote *atomic.Bool
+}
+
+func (n *noting) Write(p []byte) (int, error) {
+	k, err := n.Conn.Write(p)
+	if k > 0 {
+		n.wrote.Store(true)
+	}
+	return k, err
 }
 
 // sendHalf sends a request whose body never comes whole.
