@@ -174,7 +174,7 @@ func contradiction(e *entry) string {
 		refused4xx: {server.BadRequest, server.Unauthorized, server.Rejected},
 		failed5xx:  {server.UpstreamError, server.Deadline},
 		unsent:     {server.ClientCancelled, server.Completed, server.UpstreamError},
-		left:       {server.ClientCancelled, server.Completed, server.BadRequest, server.UpstreamError},
+		left:       {server.ClientCancelled, server.Completed, server.BadRequest, server.UpstreamError, server.Rejected, server.Deadline},
 	}
 	if !slices.Contains(could[e.seen], e.reason) {
 		return ", which cannot both be"
