@@ -3,8 +3,10 @@ package cli
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"strings"
+	"sync/atomic"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -45,6 +47,7 @@ type serving struct {
 	cfg    server.Config
 	listen string
 	parts  []part
+	logger atomic.Pointer[slog.Logger] // for what runs already when the log is opened
 
 	config    string // path of a configuration file; "": none
 	checkOnly bool
@@ -171,6 +174,7 @@ func (sv *serving) serve(ctx context.Context) error {
 			return err
 		}
 	}
+	sv.logger.Store(sv.cfg.Logger)
 	l, err := net.Listen("tcp", sv.listen)
 	if err != nil {
 		return fmt.Errorf("serve: %w: choose another address with --listen", err)

@@ -27,7 +27,7 @@ func (sv *serving) openGenerator(ctx context.Context) (llm.Generator, io.Closer,
 	for i := range servers {
 		servers[i].Wrap = sv.traces.transport()
 	}
-	p, clients, unreached, err := upstream.OpenPool(ctx, upstream.PoolConfig{}, servers...)
+	p, clients, unreached, err := upstream.OpenPool(ctx, upstream.PoolConfig{Changed: sv.upstreamChanged}, servers...)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -40,6 +40,17 @@ func (sv *serving) openGenerator(ctx context.Context) (llm.Generator, io.Closer,
 	}
 	sv.cfg.Ready = p.Ready
 	return p, p, nil
+}
+
+// upstreamChanged logs that an upstream is down, or back.
+func (sv *serving) upstreamChanged(name string, healthy bool, why string) {
+	switch log := sv.logger.Load(); {
+	case log == nil:
+	case healthy:
+		log.Info("upstream is back", "upstream", name)
+	default:
+		log.Warn("upstream is down", "upstream", name, "error", why)
+	}
 }
 
 // pooled are the servers' configurations.

@@ -193,7 +193,7 @@ func attributes(list []attribute.KeyValue) []*common.KeyValue {
 		case attribute.FLOAT64:
 			v.Value = &common.AnyValue_DoubleValue{DoubleValue: a.Value.AsFloat64()}
 		default: // a string, or a list as text: none of our own is one
-			v.Value = &common.AnyValue_StringValue{StringValue: a.Value.Emit()}
+			v.Value = &common.AnyValue_StringValue{StringValue: a.Value.String()}
 		}
 		out = append(out, &common.KeyValue{Key: string(a.Key), Value: v})
 	}

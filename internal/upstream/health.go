@@ -48,6 +48,7 @@ func (p *Pool) check(ctx context.Context, m *member) {
 	err := m.Check(ctx)
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	defer p.tell(m)
 	now := time.Now()
 	if err == nil {
 		m.Unchecked = false
@@ -60,6 +61,6 @@ func (p *Pool) check(ctx context.Context, m *member) {
 	if context.Cause(ctx) == context.Canceled {
 		return // the pool closes
 	}
-	m.last = err.Error()
+	m.last = brief(err)
 	m.circuit.bad(now, p.rng)
 }

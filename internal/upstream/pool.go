@@ -48,6 +48,9 @@ type PoolConfig struct {
 	CheckTimeout time.Duration
 	// Seed is of the jitter. 0: a random one.
 	Seed uint64
+	// Changed is told when a server begins to be left alone, and why, and when it
+	// is back. It must not block or call the Pool. nil: nobody is.
+	Changed func(name string, healthy bool, why string)
 }
 
 // Member is one server of a Pool.
@@ -81,6 +84,7 @@ type member struct {
 	removed  bool
 	last     string // error
 	recheck  chan struct{}
+	down     bool // as Changed was told
 }
 
 // NewPool makes a Pool and begins its health checks, which Close ends.
@@ -103,7 +107,7 @@ func NewPool(cfg PoolConfig, members ...Member) (*Pool, error) {
 		}
 		names[m.Name] = true
 		m.Weight = or(m.Weight, 1)
-		p.members = append(p.members, &member{Member: m, recheck: make(chan struct{}, 1)})
+		p.members = append(p.members, &member{Member: m, recheck: make(chan struct{}, 1), down: m.Unchecked})
 	}
 	if len(p.members) == 0 {
 		return nil, errors.New("open upstreams: there are none; name one")
@@ -279,6 +283,20 @@ func kind(err error) llm.ErrorKind {
 	return e.Kind
 }
 
+// brief is an error without a server's own words, which may quote a prompt.
+func brief(err error) string {
+	e, ok := errors.AsType[*llm.Error](err)
+	switch {
+	case !ok:
+		return err.Error()
+	case e.Status != 0:
+		return fmt.Sprintf("%s: %s (status %d)", e.Route, e.Kind, e.Status)
+	case e.Err != nil && (e.Kind == llm.Unreachable || e.Kind == llm.TLS):
+		return fmt.Sprintf("%s: %s: %v", e.Route, e.Kind, e.Err)
+	}
+	return fmt.Sprintf("%s: %s", e.Route, e.Kind)
+}
+
 // elsewhere reports whether another server might make the trace that ended so.
 func elsewhere(err error) bool { return kind(err) == llm.RateLimited || faulty(err) }
 
@@ -365,10 +383,10 @@ func (p *Pool) choose(now time.Time, tried []*member) *member {
 	return best
 }
 
-// before orders servers by traces in flight over weight, as they would be with
-// one more; then by all that they were given, so that idle ones take turns.
+// before orders servers by traces in flight over weight; then by all that they
+// were given over weight, so that idle ones take turns by weight.
 func (m *member) before(o *member) bool {
-	a, b := float64(m.running+1)/m.Weight, float64(o.running+1)/o.Weight
+	a, b := float64(m.running)/m.Weight, float64(o.running)/o.Weight
 	if a != b {
 		return a < b
 	}
@@ -380,10 +398,11 @@ func (p *Pool) release(m *member, end *llm.End, begun bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	m.running--
+	defer p.tell(m)
 	switch {
 	case end != nil && faulty(end.Err):
 		m.failures++
-		m.last = end.Err.Error()
+		m.last = brief(end.Err)
 		m.circuit.bad(time.Now(), p.rng)
 		select {
 		case m.recheck <- struct{}{}: // its watcher has a new time to wait for
@@ -397,6 +416,16 @@ func (p *Pool) release(m *member, end *llm.End, begun bool) {
 		m.last = ""
 	default: // says nothing about the server
 		m.circuit.probing = false
+	}
+}
+
+// tell tells of a server that is down, or back. The lock is held.
+func (p *Pool) tell(m *member) {
+	if down := m.circuit.open || m.Unchecked; down != m.down {
+		m.down = down
+		if p.cfg.Changed != nil {
+			p.cfg.Changed(m.Name, !down, m.last)
+		}
 	}
 }
 
@@ -427,20 +456,16 @@ func (p *Pool) Status() []Status {
 	return out
 }
 
-// Ready is nil while a server takes new requests, and says why none does.
+// errNotReady names no server: probes that ask for it have no key.
+var errNotReady = errors.New("no upstream is healthy")
+
+// Ready is nil while a server takes new requests. Changed and Status say why
+// none does.
 func (p *Pool) Ready() error {
-	var why []error
-	for _, s := range p.Status() {
-		switch {
-		case s.Healthy:
-			return nil
-		case s.Drained:
-			why = append(why, fmt.Errorf("%s is drained", s.Name))
-		default:
-			why = append(why, fmt.Errorf("%s: %s", s.Name, or(s.Error, "not checked yet")))
-		}
+	if slices.ContainsFunc(p.Status(), func(s Status) bool { return s.Healthy }) {
+		return nil
 	}
-	return fmt.Errorf("no upstream is healthy: %w", errors.Join(why...))
+	return errNotReady
 }
 
 // SetDrained says which servers get no more requests; those that have begun there
