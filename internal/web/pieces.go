@@ -49,7 +49,11 @@ func pieces(text string, tokens []token) []piece {
 			at = max(at, start+len(t.best[chosen].text))
 			continue
 		}
-		plain(start)
+		begin := start
+		for begin > done && !utf8.RuneStart(text[begin]) {
+			begin--
+		}
+		plain(begin)
 		p := piece{Text: valid(text[done:end]), Logprob: finite(t.logprob)}
 		for i, a := range t.best {
 			p.Best = append(p.Best, option{valid(a.text), finite(a.logprob), i == chosen})
