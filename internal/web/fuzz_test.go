@@ -2,6 +2,7 @@ package web
 
 import (
 	"bytes"
+	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -54,6 +55,22 @@ func FuzzResume(f *testing.F) {
 		}
 		if again, more := read(last); len(more) != 0 || again.at[name] != tp.seq {
 			t.Fatalf("%q led to %q, from where %d bytes are sent", id, last, len(more))
+		}
+	})
+}
+
+// Whatever a folder's metrics are, what is told of them is JSON and bounded.
+func FuzzMetrics(f *testing.F) {
+	f.Add([]byte(`{"step":1,"loss":2,"a":{"b":{"c":3}}}` + "\n" + `{"epoch":-1e308,"x":null}`))
+	f.Add([]byte(`{"step":1e999}` + "\n" + `[1]` + "\n\x00{"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		fl := &follow{curves: map[string]*curve{}}
+		for line := range bytes.SplitSeq(b, []byte("\n")) {
+			fl.line(line)
+		}
+		body, _ := fl.frame(nil)
+		if !json.Valid(body) || len(fl.curves) > mostCurves || len(fl.order) != len(fl.curves) {
+			t.Fatalf("%d curves, frame %.200s", len(fl.curves), body)
 		}
 	})
 }

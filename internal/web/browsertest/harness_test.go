@@ -265,8 +265,10 @@ func (tb *tab) ask(question, method string, budget int) {
 	if budget > 0 {
 		tb.js(fmt.Sprintf(`document.querySelector("#budget").value = %d`, budget))
 	}
+	before := eval[string](tb, `location.hash`)
 	tb.do(chromedp.Click(".ask-form button[type=submit]"))
-	tb.until(`location.hash.startsWith("#/ask/")`)
+	tb.until(fmt.Sprintf(`location.hash.startsWith("#/ask/") && location.hash != %q`, before))
+	tb.until(`document.querySelector(".run")`)
 }
 
 func (tb *tab) shot(file string) {
