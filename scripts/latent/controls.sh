@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Controls of reasoning by superposition, each a small model trained from scratch on
 # graphs of 10 nodes with 2 or 3 hops: thoughts, pauses in their place, no
-# curriculum, sorted node ids, a written path, nothing; and thoughts that learn all next
-# nodes instead of one on a path.
+# curriculum, sorted node ids; and thoughts that learn all next nodes instead of one on a
+# path. Baselines that write are in superposition.sh, at full size.
 #   scripts/latent/controls.sh [FOLDER]   default runs/superposition-controls
-# Seven trainings of 7 million tokens, about six minutes each on a core that does 20,000
+# Five trainings of 7 million tokens, about six minutes each on a core that does 20,000
 # a second. Interrupted, the same command goes on.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -23,14 +23,12 @@ row() { # name, settings
 	"$orrery" train "$dir.json" --out "$dir" "${resume[@]}" >"$dir.log" 2>&1 || { tail -n 3 "$dir.log"; exit 1; }
 	echo "trained $dir" >&2
 }
-rows=(thoughts next-nodes pause no-curriculum sorted cot no-cot)
+rows=(thoughts pause next-nodes no-curriculum sorted)
 row thoughts ''
-row next-nodes '"targets": "bfs"'
 row pause '"method": "pause"'
+row next-nodes '"targets": "bfs"'
 row no-curriculum '"use_curriculum": false'
 row sorted '"sorted_ids": true'
-row cot '"method": "cot"'
-row no-cot '"method": "no-cot"'
 
 "$orrery" eval --quiet --level easy --models "$(printf "$folder/%s/final," "${rows[@]}" | sed 's/,$//')" --html "$folder/controls.html"
 echo
