@@ -2,9 +2,9 @@
 # The two-layer model of graph questions with thoughts (arXiv 2505.12514), and
 # baselines of the same size, from scratch; what they answer, and what thoughts hold.
 #   scripts/latent/superposition.sh [FOLDER]   default runs/superposition
-# FILE=prosqa_test_graph_4_coconut.json asks a published file as well. The first model
-# takes 67 million tokens, each baseline 16: about an hour and a quarter on a core that does
-# 20,000 a second. Interrupted, the same command goes on.
+# FILE=prosqa_test_graph_4_coconut.json asks a published file as well. The thoughts' two
+# trainings take 145 million tokens, the baselines' 42 and 29: two hours and a half, and an
+# hour, on a core that does 16,000 a second. Interrupted, the same command goes on.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 folder=${1:-runs/superposition}
@@ -14,32 +14,39 @@ orrery=$folder/orrery
 [ -x "$orrery" ] || go build -o "$orrery" ./cmd/orrery
 export GOMAXPROCS=${GOMAXPROCS:-1}
 
-# train NAME SETTINGS
+# train NAME RECIPE SETTINGS [FROM]
 train() {
 	local dir=$folder/$1 resume=()
 	[ ! -e "$dir/final" ] || return 0
-	printf '{"recipe": "superposition", "settings": %s}\n' "$2" >"$dir.json"
+	printf '{"recipe": "%s", "settings": %s}\n' "$2" "$3" >"$dir.json"
 	[ ! -e "$dir/config.json" ] || resume=(--resume)
-	"$orrery" train "$dir.json" --out "$dir" "${resume[@]}" >"$dir.log" 2>&1 || { tail -n 3 "$dir.log"; exit 1; }
+	"$orrery" train "$dir.json" --out "$dir" "${resume[@]}" ${4:+--from "$folder/$4/final"} >"$dir.log" 2>&1 || { tail -n 3 "$dir.log"; exit 1; }
 	echo "trained $dir" >&2
 }
-train thoughts '{}'
-# Baselines have fewer steps: what they reach is not what they could.
-train no-cot '{"method": "no-cot", "graph_ramp": 3000, "train": {"steps": 6000}}'
-train cot '{"method": "cot", "graph_ramp": 3000, "train": {"steps": 6000}}'
+train thoughts-first superposition '{}'
+train thoughts superposition-deep '{}' thoughts-first
+# Baselines have fewer steps; the lines "held out" say whether they were still rising.
+train cot-first superposition '{"method": "cot", "graph_ramp": 3000, "train": {"steps": 6000}}'
+train cot superposition-deep '{"method": "cot", "train": {"steps": 10000}}' cot-first
+train no-cot-first superposition '{"method": "no-cot", "graph_ramp": 3000, "train": {"steps": 6000}}'
+train no-cot superposition-deep '{"method": "no-cot", "train": {"steps": 5000}}' no-cot-first
 
 ask() { # heading, flags
 	echo "## $1"
 	shift
 	echo
-	"$orrery" eval --quiet --task symbols --method coconut --model "$folder/thoughts/final" --thoughts 0,1,2,3,4,5,6 "$@"
+	"$orrery" eval --quiet --models "$folder/thoughts/final,$folder/cot/final,$folder/no-cot/final" "$@"
+	echo
+	echo "Without being told the number of hops:"
 	"$orrery" eval --quiet --task symbols --method coconut --model "$folder/thoughts/final" "$@"
-	for baseline in no-cot cot; do
-		echo "$baseline:"
-		"$orrery" eval --quiet --task symbols --method single --temperature 0 --model "$folder/$baseline/final" "$@"
-	done
 	echo
 }
+echo "## Held out, by step"
+echo
+for name in thoughts cot no-cot; do
+	sed -n 's/.*"kind":"eval","step":\([0-9]*\),"accuracy":\([0-9.]*\).*/\1 \2/p' "$folder/$name/metrics.jsonl" | awk -v n="$name" '{printf "%s %d: %.1f %%\n", n, $1, 100*$2}' | awk 'NR%5==1'
+done
+echo
 ask "Generated graphs of 3 and 4 hops, random ids" --n 500 --seed 1
 [ -z "$file" ] || ask "The published file" --file "$file"
 
