@@ -4,6 +4,7 @@
 # curriculum, sorted node ids; and thoughts that learn all next nodes instead of one on a
 # path. Baselines that write are in superposition.sh, at full size.
 #   scripts/latent/controls.sh [FOLDER]   default runs/superposition-controls
+# ROWS="thoughts pause" trains some of them alone.
 # Five trainings of 7 million tokens, about six minutes each on a core that does 20,000
 # a second. Interrupted, the same command goes on.
 set -euo pipefail
@@ -23,18 +24,19 @@ row() { # name, settings
 	"$orrery" train "$dir.json" --out "$dir" "${resume[@]}" >"$dir.log" 2>&1 || { tail -n 3 "$dir.log"; exit 1; }
 	echo "trained $dir" >&2
 }
-rows=(thoughts pause next-nodes no-curriculum sorted)
-row thoughts ''
-row pause '"method": "pause"'
-row next-nodes '"targets": "bfs"'
-row no-curriculum '"use_curriculum": false'
-row sorted '"sorted_ids": true'
+rows=(${ROWS:-thoughts pause no-curriculum next-nodes sorted})
+declare -A settings=([thoughts]='' [pause]='"method": "pause"' [no-curriculum]='"use_curriculum": false'
+	[next-nodes]='"targets": "bfs"' [sorted]='"sorted_ids": true')
+for name in "${rows[@]}"; do row "$name" "${settings[$name]}"; done
 
 "$orrery" eval --quiet --level easy --models "$(printf "$folder/%s/final," "${rows[@]}" | sed 's/,$//')" --html "$folder/controls.html"
-echo
-echo "## Graphs with sorted ids"
-"$orrery" eval --quiet --level easy --ids sorted --models "$folder/thoughts/final,$folder/sorted/final" | sed '/^Graph questions/,$d'
+if [ -e "$folder/sorted/final" ]; then
+	echo
+	echo "## Graphs with sorted ids"
+	"$orrery" eval --quiet --level easy --ids sorted --models "$folder/thoughts/final,$folder/sorted/final" | sed '/^Graph questions/,$d'
+fi
 for name in thoughts next-nodes; do
+	[ -e "$folder/$name/final" ] || continue
 	echo
 	echo "## How index matching came about: $name"
 	"$orrery" probe "$folder/$name/final" --quiet --level easy --items 200 --along "$folder/$name/snapshots" --out "$folder/$name.html" | sed -n '/^The same at every snapshot/,$p'
