@@ -31,7 +31,7 @@ type Queue struct {
 	idle    chan struct{} // not nil: closed as soon as there is nothing
 
 	stats Stats
-	gone  map[string]bool // runs whose beginning was dropped: the rest of them is, too
+	gone  map[string]string // runs whose beginning was dropped, and why: the rest of them is, too
 
 	quit context.CancelFunc
 	done chan struct{}
@@ -114,7 +114,7 @@ func newQueue(o QueueOptions, apply func(context.Context, []op) error) *Queue {
 		o.Warn = func(string) {}
 	}
 	ctx, quit := context.WithCancel(context.Background())
-	q := &Queue{o: o, apply: apply, wake: make(chan struct{}, 1), gone: map[string]bool{}, quit: quit, done: make(chan struct{}),
+	q := &Queue{o: o, apply: apply, wake: make(chan struct{}, 1), gone: map[string]string{}, quit: quit, done: make(chan struct{}),
 		stats: Stats{Why: map[string]int{}}}
 	go q.work(ctx)
 	return q
@@ -139,8 +139,8 @@ func (q *Queue) add(o op) {
 	case q.closed:
 		q.drop(&o, "the record is closed")
 		return
-	case q.gone[o.id()]:
-		q.drop(&o, "its run's beginning was not recorded")
+	case q.gone[o.id()] != "":
+		q.drop(&o, unbegun+q.gone[o.id()])
 		return
 	case o.kind != opEnd && q.bytes+o.bytes > q.o.Bytes:
 		q.drop(&o, "too much is waiting to be recorded")
@@ -181,7 +181,7 @@ func (o *op) size() int64 {
 func (q *Queue) drop(o *op, why string) {
 	switch o.kind {
 	case opBegin:
-		q.gone[o.run.ID] = true // counted when it ends
+		q.gone[o.run.ID] = why // counted when it ends
 		return
 	case opUpdate:
 		return // the next one says more
@@ -245,12 +245,12 @@ func (q *Queue) writeAll(ctx context.Context, ops []op) {
 	}
 	for i := range ops {
 		q.mu.Lock()
-		o, gone := &ops[i], q.gone[ops[i].id()]
-		if gone && o.kind != opBegin {
-			q.drop(o, "its run's beginning was not recorded")
+		o, why := &ops[i], q.gone[ops[i].id()]
+		if why != "" && o.kind != opBegin {
+			q.drop(o, unbegun+why)
 		}
 		q.mu.Unlock()
-		if gone {
+		if why != "" {
 			continue
 		}
 		for pause := 50 * time.Millisecond; ; pause = min(2*pause, 2*time.Second) {
@@ -272,6 +272,10 @@ func (q *Queue) writeAll(ctx context.Context, ops []op) {
 		}
 	}
 }
+
+// unbegun says of a part of a run that the run itself is not there, and is followed by
+// the reason for that.
+const unbegun = "its run's beginning was not recorded: "
 
 // reason is why something was dropped, in few different words.
 func reason(err error) string {

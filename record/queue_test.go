@@ -154,7 +154,7 @@ func TestQueueGivesUp(t *testing.T) {
 			if broken == away && (took < 5*time.Second || took > 9*time.Second) || broken != away && took != 0 {
 				t.Errorf("%v: it took %s", broken, took)
 			}
-			if s := accounted(t, q, 2, 5); s.Runs.Recorded+s.Traces.Recorded != 0 || s.Why["its run's beginning was not recorded"] != 7 {
+			if s := accounted(t, q, 2, 5); s.Runs.Recorded+s.Traces.Recorded != 0 || s.Why["its run's beginning was not recorded: "+reason(broken)] != 7 {
 				t.Errorf("%v: %+v", broken, s)
 			}
 			d.set(nil)
