@@ -200,10 +200,7 @@ func (p *Page) evict() {
 		s.mu.Lock()
 		ended := s.head.Ended != nil || s.head.State == stateFailed
 		if ended {
-			s.release(s.kept)
-			if s.winner != nil {
-				s.p.keep(-s.winner.drop())
-			}
+			s.release()
 		}
 		s.mu.Unlock()
 		if !ended {

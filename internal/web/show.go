@@ -28,7 +28,7 @@ type show struct {
 	traces   []*trace
 	votes    []voted
 	warnings []reason.Warning
-	kept     int // bytes counted by Page.keep
+	kept     int // bytes counted by Page.keep, those of made apart
 	made     []*made
 	winner   *made // whose tokens are kept when it has ended
 	stop     func()
@@ -270,7 +270,7 @@ func (s *show) Ended(e server.Ended) {
 	}
 	for _, m := range s.made {
 		if m != s.winner {
-			s.release(m.drop())
+			s.p.keep(-m.drop())
 		}
 	}
 	s.made = nil
@@ -303,7 +303,9 @@ func (s *show) conclude(r *reason.Result) {
 			h.Excluded = *tr.Excluded
 		}
 	}
-	res := &result{Result: r, Text: clip(r.Text, textShown), Count: r.Tokens}
+	head := *r
+	head.Traces, head.Text = nil, "" // they are in s.traces already, and counted there
+	res := &result{Result: &head, Text: clip(r.Text, textShown), Count: r.Tokens}
 	from := -1
 	if r.Winner != nil {
 		from = *r.Winner
@@ -322,10 +324,13 @@ func (s *show) conclude(r *reason.Result) {
 	s.head.Result = res
 }
 
-// release counts bytes as no longer kept.
-func (s *show) release(n int) {
-	s.kept -= n
-	s.p.keep(-n)
+// release counts all that is kept as no longer kept. The lock is held.
+func (s *show) release() {
+	s.p.keep(-s.kept)
+	s.kept = 0
+	if s.winner != nil {
+		s.p.keep(-s.winner.drop())
+	}
 }
 
 // saved is the estimate of the tokens saved so far, by the result's definition.

@@ -454,6 +454,28 @@ func TestMemoryIsBounded(t *testing.T) {
 	})
 }
 
+// What is forgotten frees all that was kept of it: else a page that has been there for
+// long enough keeps nothing more.
+func TestForgottenIsFree(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := start(t, paced(time.Millisecond, 50), Config{MaxAsks: 1})
+		var first int64
+		for i := range 5 {
+			s.ask(`{"question": "q", "method": "majority", "params": {"budget": 4, "k": 5, "seed": 1}}`)
+			s.page.Wait()
+			switch n := s.page.bytes.Load(); {
+			case i == 0:
+				first = n
+			case n != first:
+				t.Fatalf("after %d requests of which one is kept it has %d bytes, and the first had %d", i+1, n, first)
+			}
+		}
+		if first == 0 {
+			t.Error("nothing was kept")
+		}
+	})
+}
+
 // A reader that takes nothing is dropped; one that is quiet is told that all is well.
 func TestHeartbeat(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
