@@ -175,7 +175,7 @@ func (c *configFile) decode(n *yaml.Node, into any) error {
 		return c.at(n, "an entry of the form NAME: VALUE is expected")
 	}
 	var names []string
-	fields := regexp.MustCompile(`yaml:"([a-z0-9-]+)"`)
+	fields := regexp.MustCompile(`yaml:"([a-z0-9-]+)[,"]`)
 	for _, m := range fields.FindAllStringSubmatch(structTags(into), -1) {
 		names = append(names, m[1])
 	}
@@ -261,10 +261,10 @@ func (c *configFile) server(n *yaml.Node) error {
 
 // limitsEntry is the limits of a key.
 type limitsEntry struct {
-	Requests   int `yaml:"requests"`
-	Tokens     int `yaml:"tokens"`
-	Concurrent int `yaml:"concurrent"`
-	Budget     int `yaml:"budget"`
+	Requests   int `yaml:"requests,omitempty"`
+	Tokens     int `yaml:"tokens,omitempty"`
+	Concurrent int `yaml:"concurrent,omitempty"`
+	Budget     int `yaml:"budget,omitempty"`
 }
 
 // keyEntry is one of keys.

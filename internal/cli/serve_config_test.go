@@ -98,6 +98,7 @@ func TestCheckConfig(t *testing.T) {
 		{"upstreams:\n  - url: http://x", []string{"--upstream", "http://y"}, 0, "- url: http://y"},
 		{"cors-origin: [https://a.example, https://b.example]", nil, 0, "- https://b.example"},
 		{"limits: {requests: 3, budget: 4}", nil, 0, "limits: budget=4,requests=3"},
+		{"keys:\n  - {name: a, key: x, limits: {requests: 3}}", nil, 0, "limits:\n      requests: 3\n    name: a"}, // no zeros, which are no limits
 	} {
 		code, out, stderr := configured(t, tt.text, tt.args...)
 		if code != tt.code || !strings.Contains(out+stderr, tt.words) {

@@ -168,7 +168,7 @@ func (k *keyFlags) keys() ([]server.Key, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read API keys: %w: give a readable file to --keys-file", err)
 		}
-		from, text, sep = k.file, string(b), "\n"
+		from, text, sep = k.file, strings.TrimPrefix(string(b), byteOrderMark), "\n"
 	}
 	var keys []server.Key
 	if k.conf != nil {
@@ -191,6 +191,9 @@ func (k *keyFlags) keys() ([]server.Key, error) {
 	}
 	return keys, nil
 }
+
+// byteOrderMark is what some editors put before a text, and no part of its first key.
+const byteOrderMark = "\ufeff"
 
 // hashMark begins a key that is given by its SHA-256 in hexadecimal digits.
 const hashMark = "sha256:"

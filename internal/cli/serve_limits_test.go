@@ -134,6 +134,18 @@ func TestKeysReload(t *testing.T) {
 	}
 }
 
+// TestKeysFileOfAnEditor: marks that editors leave are no part of a key.
+func TestKeysFileOfAnEditor(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "keys")
+	if err := os.WriteFile(file, []byte("\ufeffone\r\n# a comment\r\n  two \r\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	keys, err := (&keyFlags{app: &app{}, file: file}).keys()
+	if err != nil || len(keys) != 2 || keys[0].Hash != sha256.Sum256([]byte("one")) || keys[1].Hash != sha256.Sum256([]byte("two")) {
+		t.Errorf("%+v, %v", keys, err)
+	}
+}
+
 func TestLimitsFlag(t *testing.T) {
 	l, err := (&keyFlags{limits: "requests=60, budget=8,tokens=1000,concurrent=2"}).defaults()
 	if err != nil || l != (server.Limits{Requests: 60, Tokens: 1000, Concurrent: 2, Budget: 8}) {

@@ -52,7 +52,7 @@ function recent(room) {
 }
 
 function listRow(a) {
-  const cells = Array.from({ length: 8 }, (_, i) => h("td", { class: i > 2 && i < 6 ? "n" : null }));
+  const cells = Array.from({ length: 8 }, (_, i) => h("td", { class: i > 2 && i < 6 ? "n" : i === 2 ? "wrap" : null }));
   const link = h("a", { href: "#/ask/" + encodeURIComponent(a.id) });
   cells[0].append(link);
   return {
