@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"sync"
 	"time"
@@ -31,13 +32,17 @@ func (p *Page) run(w http.ResponseWriter, r *http.Request) {
 	reply(w, http.StatusOK, map[string]any{"run": p.pastRun(run), "config": orNull(run.Config), "result": orNull(run.Result)})
 }
 
-// findRun is the run that a request names, or answers that there is none.
+// findRun is the run that a request names by its whole id, or answers that there is none.
 func (p *Page) findRun(w http.ResponseWriter, r *http.Request) *record.Run {
 	s := p.records(w)
 	if s == nil {
 		return nil
 	}
-	run, err := s.Run(r.Context(), r.PathValue("id"))
+	id := r.PathValue("id")
+	run, err := s.Run(r.Context(), id)
+	if errors.Is(err, record.ErrAmbiguous) || errors.Is(err, record.ErrNotFound) || err == nil && run.ID != id {
+		err = record.ErrNotFound // of a beginning too: how many there are is not for everybody
+	}
 	if err != nil {
 		failRecord(w, err)
 		return nil

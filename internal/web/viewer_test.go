@@ -55,6 +55,12 @@ func TestWhoSeesWhat(t *testing.T) {
 			}
 		}
 	}
+	// Nor does it hear of others' runs by the beginnings of their ids.
+	for _, other := range []string{id, id[:4], id[:len(id)-1], training.ID[:4], "none"} {
+		if status, _, body := r.do("GET", "/api/history/"+other, "", key("b")...); status != 404 || body != "{\"error\":{\"message\":\"there is no such run\"}}\n" {
+			t.Errorf("bob asks for %s and hears %d %s", other, status, body)
+		}
+	}
 	for k, want := range map[string]bool{"a": true, "b": false, "root": true} {
 		if _, _, body := r.do("GET", "/api/history", "", key(k)...); strings.Contains(body, "alice's") != want {
 			t.Errorf("the history of %s is %.200s", k, body)

@@ -113,7 +113,7 @@ export class ReplayPanel {
     const table = h("div", { class: "scroll" }, h("table", { class: "list compare" }, h("caption", { class: "sr" }, "As it ran, and replayed"),
       h("thead", {}, h("tr", {}, h("td"), rows.map(([name]) => h("th", { scope: "col" }, name)))), h("tbody", {}, line("as it ran", 0), line("replayed", 1))));
     const delta = now.used - then.used;
-    const words = `${delta === 0 ? "The same number of tokens" : `${count(Math.abs(delta))} tokens ${delta < 0 ? "fewer" : "more"} (${percent(delta / Math.max(1, then.used), 1)})`}, and ${a.answer === b.answer ? "the same answer" : "another answer"}. Of the tokens recorded, ${full(r.online.tokens_saved, r.online.tokens_used)} would not have been needed.`;
+    const words = `${delta === 0 ? "The same number of tokens" : `${count(Math.abs(delta))} tokens ${delta < 0 ? "fewer" : "more"} (${percent(Math.abs(delta) / Math.max(1, then.used), 1)})`}, and ${a.answer === b.answer ? "the same answer" : "another answer"}. Of the tokens recorded, ${full(r.online.tokens_saved, r.online.tokens_used)} would not have been needed.`;
     return h("div", {}, h("p", { class: "verdict" }, words), table);
   }
 
