@@ -186,6 +186,9 @@ func (a *app) showRun(ctx context.Context, s *record.Store, id string) error {
 	return writeRun(a.out, r, traces)
 }
 
+// mostShown bounds the bytes that are shown of a text of a run.
+const mostShown = 2000
+
 func writeRun(w io.Writer, r *record.Run, traces []record.Trace) error {
 	out := bufio.NewWriter(w)
 	line := func(name, format string, args ...any) {
@@ -207,13 +210,19 @@ func writeRun(w io.Writer, r *record.Run, traces []record.Trace) error {
 	line("request", "%s", r.Request)
 	line("folder", "%s", r.Dir)
 	line("report", "%s", r.Report)
-	line("config", "%s", r.Config)
-	line("metrics", "%s", r.Metrics)
+	long := func(name, text string) { // a conversation may be a book
+		if n := len(text); n > mostShown {
+			text = fmt.Sprintf("%s…\n(of %s bytes; --json has all)", strings.ToValidUTF8(text[:mostShown], ""), thousands(n))
+		}
+		line(name, "%s", text)
+	}
+	long("config", string(r.Config))
+	long("metrics", string(r.Metrics))
 	if r.Question != nil {
-		line("question", "%s", *r.Question)
+		long("question", *r.Question)
 	}
 	if r.Answer != nil {
-		line("answer", "%s", *r.Answer)
+		long("answer", *r.Answer)
 	}
 	if r.Keep != "" {
 		line("kept", "%s", r.Keep)

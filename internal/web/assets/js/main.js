@@ -44,7 +44,9 @@ async function draw() {
       document.getElementById("model").title = `${about.model} (${about.backend})`;
     }
   } catch (e) {
-    main.replaceChildren(h("p", { class: "empty" }, e.message + "."), h("p", { class: "empty" }, h("button", { type: "button", onclick: draw }, "Try again")));
+    const wants = e.status === 401; // the form above asks for it
+    main.replaceChildren(h("div", { class: "page" }, h("p", { class: "empty" }, wants ? "This page needs an API key of this server." : e.message + "."),
+      wants ? null : h("p", { class: "empty" }, h("button", { type: "button", onclick: draw }, "Try again"))));
     return;
   }
   document.title = { ask: "Ask", history: "History", runs: "Runs", compare: "Compare" }[name] + " · Orrery";
