@@ -62,7 +62,10 @@ type pastRun struct {
 func (p *Page) pastRun(r *record.Run) pastRun {
 	out := pastRun{ID: r.ID, Kind: r.Kind, Name: r.Name, Method: r.Method, Model: r.Model, State: r.State, Started: r.Started,
 		Seconds: r.Seconds(time.Now()), Client: r.Client, Question: asked(r.Question), Answer: label(r.Answer), Tokens: r.Tokens, Saved: r.Saved,
-		Traces: r.Traces, Error: clip(r.Error, labelLength), Report: r.Report != "", Folder: r.Dir != "", Metrics: r.Metrics}
+		Traces: r.Traces, Error: clip(r.Error, labelLength), Report: r.Report != "", Folder: r.Dir != ""}
+	if json.Valid(r.Metrics) { // else frames of it could not be written
+		out.Metrics = r.Metrics
+	}
 	out.Question = label(out.Question)
 	if r.Request != "" && p.find(r.Request) != nil { // whoever may see the run may see that
 		out.Request = r.Request

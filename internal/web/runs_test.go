@@ -152,6 +152,23 @@ func TestRunsAreListedAndFollowed(t *testing.T) {
 	}
 }
 
+// TestForgedMetrics: a row that somebody else wrote wrongly ends no stream, and not the
+// server that makes their frames.
+func TestForgedMetrics(t *testing.T) {
+	r := startRecorded(t, paced(0, 5), record.KeepDefault)
+	run := &record.Run{Kind: "train", Name: "forged", Metrics: json.RawMessage(`{"loss":`)}
+	if err := r.store.Begin(t.Context(), run); err != nil {
+		t.Fatal(err)
+	}
+	for _, topic := range []string{"runs", "run/" + run.ID} {
+		l := r.listen("", topic)
+		if e := l.next(); !strings.Contains(string(e.Body), `"name":"forged"`) {
+			t.Errorf("%s: %s", topic, e.Body)
+		}
+		l.stop()
+	}
+}
+
 // Reports are files that others may have written: shown for a while, without their
 // reaching anything, and no other file is.
 func TestReports(t *testing.T) {
