@@ -106,6 +106,18 @@ func Open(ctx context.Context, url string, options ...Option) (*Store, error) {
 	return s, nil
 }
 
+// Opened reports whether a store could be reached yet, see [Later]; no if that is not
+// known before ctx ends.
+func (s *Store) Opened(ctx context.Context) bool {
+	select {
+	case is := <-s.ready:
+		s.ready <- is
+		return is
+	case <-ctx.Done():
+		return false
+	}
+}
+
 // prepare brings the schema up to date, once.
 func (s *Store) prepare(ctx context.Context) error {
 	var is bool

@@ -135,9 +135,16 @@ func (p *recordPart) open(ctx context.Context, cfg *server.Config) error {
 }
 
 func (p *recordPart) start(*server.Server) error {
-	if p.store != nil && !p.quiet {
-		fmt.Fprintf(p.err, "recording %s of requests in %s\n", p.keep, p.store.Name())
+	if p.store == nil || p.quiet {
+		return nil
 	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	from := ""
+	if !p.store.Opened(ctx) {
+		from = ", as soon as it can be reached"
+	}
+	fmt.Fprintf(p.err, "recording %s of requests in %s%s\n", p.keep, p.store.Name(), from)
 	return nil
 }
 
