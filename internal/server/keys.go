@@ -72,10 +72,12 @@ type keyring struct {
 	hashes  [][sha256.Size]byte
 	clients []*client
 	nobody  *client // whoever asks where no key is needed
+
+	replaced chan struct{} // closed when there are others
 }
 
 func newKeyring(keys []Key, limits Limits) (*keyring, error) {
-	k := &keyring{nobody: &client{limits: limits, all: true}}
+	k := &keyring{nobody: &client{limits: limits, all: true}, replaced: make(chan struct{})}
 	if err := limits.check(); err != nil {
 		return nil, err
 	}
@@ -161,8 +163,29 @@ func (s *Server) SetKeys(keys []Key) error {
 	if err != nil {
 		return fmt.Errorf("change the API keys: %w", err)
 	}
-	s.keys.Store(k)
+	close(s.keys.Swap(k).replaced)
 	return nil
+}
+
+// whileKnown calls end as soon as the keys have changed so that a request would no
+// longer be let in as c. Stop must be called when it has ended.
+func (s *Server) whileKnown(r *http.Request, c *client, end func()) (stop func()) {
+	done := make(chan struct{})
+	go func() {
+		for {
+			k := s.keys.Load()
+			if now := k.who(r); now == nil || now.name != c.name || now.all != c.all {
+				end()
+				return
+			}
+			select {
+			case <-k.replaced:
+			case <-done:
+				return
+			}
+		}
+	}()
+	return func() { close(done) }
 }
 
 // clientKey is the context key of the *client that a request has been let in as.

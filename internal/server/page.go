@@ -20,7 +20,8 @@ func (s *Server) mountPage() {
 
 // page hands requests to Config.Page that check lets through. Their context
 // ends when the last request under /v1/ has been answered by a server that
-// ends, so that an event stream shows its viewers the end and does not hold it up.
+// ends, so that an event stream shows its viewers the end and does not hold it up,
+// or when its key is none any more.
 func (s *Server) page(check func(*http.Request) (*http.Request, *apiError)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		p := &pacedWriter{ResponseWriter: w, rc: http.NewResponseController(w), timeout: s.cfg.WriteTimeout}
@@ -40,6 +41,9 @@ func (s *Server) page(check func(*http.Request) (*http.Request, *apiError)) http
 			p.rc.SetReadDeadline(time.Time{})
 		}
 		defer context.AfterFunc(s.pages, cancel)()
+		if c, ok := ctx.Value(clientKey{}).(*client); ok {
+			defer s.whileKnown(r, c, cancel)()
+		}
 		s.cfg.Page.ServeHTTP(p, r)
 	})
 }

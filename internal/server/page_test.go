@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -212,4 +213,50 @@ func TestSeesAll(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestRevokedKeyWatchesNothing: what a page holds open ends with the key that opened it,
+// and with a change of what that key sees, and with no other change.
+func TestRevokedKeyWatchesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ended := map[string]bool{}
+		s, err := New(Config{Generator: boxes("4"), Keys: []Key{NewKey("alice", "a"), NewKey("bob", "b"), NewKey("carol", "c")}, Page: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			<-r.Context().Done()
+		})})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, leave := context.WithCancel(t.Context())
+		var mu sync.Mutex
+		for _, key := range []string{"a", "b", "c"} {
+			go func() {
+				r := httptest.NewRequestWithContext(ctx, "GET", "http://orrery/api/events", nil)
+				r.Header.Set("Authorization", "Bearer "+key)
+				s.ServeHTTP(httptest.NewRecorder(), r)
+				mu.Lock()
+				defer mu.Unlock()
+				ended[key] = true
+			}()
+		}
+		carol := NewKey("carol", "c")
+		carol.SeesAll = true
+		for _, step := range []struct {
+			keys []Key
+			want string
+		}{
+			{[]Key{NewKey("alice", "a"), NewKey("bob", "b"), NewKey("carol", "c"), NewKey("dora", "d")}, "map[]"},
+			{[]Key{NewKey("bob", "b"), NewKey("carol", "c")}, "map[a:true]"},
+			{[]Key{NewKey("bob", "b"), carol}, "map[a:true c:true]"},
+		} {
+			synctest.Wait()
+			if err := s.SetKeys(step.keys); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			if got := fmt.Sprint(ended); got != step.want {
+				t.Errorf("after the keys are %d: ended %s, want %s", len(step.keys), got, step.want)
+			}
+		}
+		leave()
+	})
 }
