@@ -3,7 +3,7 @@
 # baselines of the same size, from scratch; what they answer, and what thoughts hold.
 #   scripts/latent/superposition.sh [FOLDER]   default runs/superposition
 # FILE=prosqa_test_graph_4_coconut.json asks a published file as well. The thoughts' two
-# trainings take 145 million tokens, the baselines' 42 and 29: two hours and a half, and an
+# trainings take 151 million tokens, the baselines' 42 and 29: two hours and a half, and an
 # hour, on a core that does 16,000 a second. Interrupted, the same command goes on.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
