@@ -129,7 +129,7 @@ func (a *app) ask(cmd *cobra.Command, src *source, m reason.Method, question str
 	if err := m.Suits(g.Info(), p); err != nil {
 		return usageError{err}
 	}
-	_, j, finish, err := a.journal(cmd.Context(), keep)
+	_, j, finish, err := a.journal(cmd.Context(), keep, false)
 	if err != nil {
 		return err
 	}

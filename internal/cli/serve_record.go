@@ -122,7 +122,7 @@ func (p *recordPart) check() error {
 
 // kept opens the store, once: parts that are opened before this one may need it.
 func (p *recordPart) kept(ctx context.Context) (*record.Store, *journal.Journal, error) {
-	p.once.Do(func() { p.store, p.book, p.finish, p.failed = p.journal(ctx, &p.keepFlags) })
+	p.once.Do(func() { p.store, p.book, p.finish, p.failed = p.journal(ctx, &p.keepFlags, true) })
 	return p.store, p.book, p.failed
 }
 
@@ -155,10 +155,10 @@ func (p *recordPart) close() {
 }
 
 // journal opens the store and begins a journal in it, for requests. Both are nil if
-// nothing is to be recorded, or the store cannot be opened, which is a warning. A
-// store that cannot be reached yet is taken as soon as it can. finish writes what
-// waits.
-func (a *app) journal(ctx context.Context, k *keepFlags) (s *record.Store, j *journal.Journal, finish func(), err error) {
+// nothing is to be recorded, or the store cannot be opened, which is a warning; but
+// an error if must says so and a store was named. A store that cannot be reached yet is taken
+// as soon as it can. finish writes what waits.
+func (a *app) journal(ctx context.Context, k *keepFlags, must bool) (s *record.Store, j *journal.Journal, finish func(), err error) {
 	keep, err := record.ParseKeep(k.keep)
 	if err != nil {
 		return nil, nil, nil, usagef("--keep: %w", err)
@@ -169,6 +169,9 @@ func (a *app) journal(ctx context.Context, k *keepFlags) (s *record.Store, j *jo
 		return nil, nil, finish, err
 	}
 	if s, err = record.Open(ctx, url, record.Later()); err != nil {
+		if must && url != "" { // who names a store counts on it
+			return nil, nil, nil, fmt.Errorf("%w; or serve without a record: --store %s", err, noStore)
+		}
 		a.unrecorded(err)
 		return nil, nil, finish, nil
 	}
