@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"sync"
 
@@ -27,7 +28,8 @@ type tracingPart struct {
 	failed error
 
 	mu  sync.Mutex
-	log func(error) // of spans that could not be sent; nil: nobody
+	log func(error) // of spans that could not be sent; nil: see lost
+	say sync.Once
 }
 
 func (p *tracingPart) flags(*pflag.FlagSet) {}
@@ -36,19 +38,27 @@ func (p *tracingPart) check() error         { return nil }
 // begin sets tracing up, once: the upstreams' clients are made before parts are opened.
 func (p *tracingPart) begin(ctx context.Context) error {
 	p.once.Do(func() {
-		p.t, p.failed = tracing.Open(ctx, func(err error) {
-			p.mu.Lock()
-			log := p.log
-			p.mu.Unlock()
-			if log != nil {
-				log(err)
-			}
-		})
+		p.t, p.failed = tracing.Open(ctx, p.lost)
 		if p.failed != nil {
 			p.failed = usageError{p.failed}
 		}
 	})
 	return p.failed
+}
+
+// lost is told of spans that could not be sent. Whoever has no log to look into is
+// told once.
+func (p *tracingPart) lost(err error) {
+	p.mu.Lock()
+	log := p.log
+	p.mu.Unlock()
+	if log != nil {
+		log(err)
+		return
+	}
+	p.say.Do(func() {
+		fmt.Fprintf(p.err, "warning: spans are lost: %s: see to the collector; --log says it each time\n", oneLine(err.Error()))
+	})
 }
 
 // transport wraps what carries requests to upstreams; nil: it is left alone.
@@ -76,7 +86,10 @@ func (p *tracingPart) open(ctx context.Context, cfg *server.Config) error {
 func (p *tracingPart) start(*server.Server) error { return nil }
 
 func (p *tracingPart) close() {
-	if p.t != nil {
-		p.t.Close()
+	if p.t == nil {
+		return
+	}
+	if err := p.t.Close(); err != nil {
+		p.lost(err)
 	}
 }
