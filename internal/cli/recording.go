@@ -190,9 +190,19 @@ func lastMetrics(path string) json.RawMessage {
 			continue
 		}
 		for name, raw := range fields {
-			var n json.Number
-			if raw[0] != '"' && string(raw) != "null" && json.Unmarshal(raw, &n) == nil {
-				last[name] = n
+			var inner map[string]json.RawMessage
+			if raw[0] != '{' || json.Unmarshal(raw, &inner) != nil {
+				inner = map[string]json.RawMessage{"": raw}
+			}
+			for key, raw := range inner {
+				full := name
+				if key != "" {
+					full += "." + key
+				}
+				var n json.Number
+				if raw[0] != '"' && string(raw) != "null" && json.Unmarshal(raw, &n) == nil {
+					last[full] = n
+				}
 			}
 		}
 	}
