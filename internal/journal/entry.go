@@ -86,14 +86,7 @@ func encode(v any) json.RawMessage {
 
 // Tap implements [server.Watch].
 func (e *entry) Tap(g llm.Generator) llm.Generator {
-	t := &tap{g, e}
-	if r, ok := g.(llm.Renderer); ok {
-		return struct {
-			llm.Generator
-			llm.Renderer
-		}{t, r}
-	}
-	return t
+	return llm.Around(&tap{g, e}, g)
 }
 
 // tap sees the tokens of a run's traces.

@@ -131,14 +131,7 @@ type watch struct {
 
 // Tap implements [server.Watch].
 func (w *watch) Tap(g llm.Generator) llm.Generator {
-	t := timed{Generator: g, w: w}
-	if r, ok := g.(llm.Renderer); ok {
-		return struct {
-			timed
-			llm.Renderer
-		}{t, r}
-	}
-	return t
+	return llm.Around(timed{Generator: g, w: w}, g)
 }
 
 // Event implements [server.Watch].

@@ -75,13 +75,7 @@ func newTap(g llm.Generator, keep bool) *tap { return &tap{inner: g, keep: keep}
 
 // generator is the tap with all that the generator behind it can do.
 func (t *tap) generator() llm.Generator {
-	if r, ok := t.inner.(llm.Renderer); ok {
-		return struct {
-			llm.Generator
-			llm.Renderer
-		}{t, r}
-	}
-	return t
+	return llm.Around(t, t.inner)
 }
 
 // Info implements [llm.Generator].

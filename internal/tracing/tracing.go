@@ -126,14 +126,7 @@ type open struct {
 
 // Tap implements [server.Watch].
 func (w *watch) Tap(g llm.Generator) llm.Generator {
-	s := spanning{Generator: g, w: w}
-	if r, ok := g.(llm.Renderer); ok {
-		return struct {
-			spanning
-			llm.Renderer
-		}{s, r}
-	}
-	return s
+	return llm.Around(spanning{Generator: g, w: w}, g)
 }
 
 // Event implements [server.Watch].

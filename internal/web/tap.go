@@ -27,14 +27,7 @@ type tap struct {
 
 // newTap is a tap with all that g can do.
 func newTap(g llm.Generator, s *show) llm.Generator {
-	t := &tap{g, s}
-	if r, ok := g.(llm.Renderer); ok {
-		return struct {
-			llm.Generator
-			llm.Renderer
-		}{t, r}
-	}
-	return t
+	return llm.Around(&tap{g, s}, g)
 }
 
 // Generate implements [llm.Generator]. It is called in launch order.

@@ -224,6 +224,18 @@ type Renderer interface {
 	Render(ctx context.Context, messages []Message) (string, error)
 }
 
+// Around is outer, which wraps inner, with what inner can do beside generating: its
+// [Renderer]. Without it a wrapper would hide that from whoever asks.
+func Around(outer, inner Generator) Generator {
+	if r, ok := inner.(Renderer); ok {
+		return struct {
+			Generator
+			Renderer
+		}{outer, r}
+	}
+	return outer
+}
+
 // Grouper is implemented by generators that spread traces over several servers.
 type Grouper interface {
 	// Group returns a Generator for the traces of one request, which go to one
