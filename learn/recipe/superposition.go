@@ -72,8 +72,8 @@ func init() {
 	})
 }
 
-// superposition is the shipped model's setting. The block is GPT-2's, as published,
-// a sixth as wide. What short runs of a prototype on graphs of 7 nodes showed, in 1,000
+// superposition is the first of the shipped model's two trainings. The block is GPT-2's, as
+// published, a sixth as wide. What short runs of a prototype on graphs of 7 nodes showed, in 1,000
 // steps of 1,000 tokens each:
 //
 //   - With targets that are next on a path and a rate of 3e-3 edges are not found:
@@ -102,7 +102,7 @@ func superposition() *Superposition {
 	}
 }
 
-// deepSuperposition goes on from a model of superposition's.
+// deepSuperposition is the second: it goes on from a model of superposition's.
 func deepSuperposition() *Superposition {
 	s := superposition()
 	s.goesOn, s.Curriculum, s.FirstStage, s.GraphRamp = true, false, 0, 0
