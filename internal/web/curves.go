@@ -3,18 +3,12 @@ package web
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"io"
 	"io/fs"
 	"math"
-	"os"
 	"slices"
-	"sync"
-	"time"
-
-	"orrery/record"
 )
 
 const (
@@ -55,104 +49,29 @@ func (c *curve) add(x, y float64) {
 	c.x, c.y, c.gen, c.stride = half(c.x), half(c.y), c.gen+1, 2*c.stride
 }
 
-// follow is the topic of one run: what the record says of it, and the curves in its
-// folder as they grow.
-type follow struct {
-	p  *Page
-	id string
-
-	mu     sync.Mutex
-	run    *pastRun
-	dir    string
-	where  string // the run's report
-	err    string
-	rev    int
-	offset int64
+// curves are the numbers of a run's metrics, read as they are written.
+type curves struct {
+	offset int64  // of the file, up to which it was read
 	rest   []byte // of a line that is not whole yet
-	curves map[string]*curve
+	byName map[string]*curve
 	order  []string
-	axis   string    // "step", "epoch", …
-	report time.Time // when it was written last
-	epochs []int     // of which there are weights
+	axis   string // "step", "epoch", …
 }
 
-func newFollow(p *Page, id string) *follow {
-	f := &follow{p: p, id: id, curves: map[string]*curve{}}
-	ctx, cancel := context.WithTimeout(p.ctx, lookLimit)
-	defer cancel()
-	f.poll(ctx)
-	return f
-}
-
-// poll implements [polled].
-func (f *follow) poll(ctx context.Context) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	news := f.look(ctx)
-	if f.dir == "" {
-		return news
+// copied is what the curves are now. Points are shared: they are only appended to.
+func (c *curves) copied() curves {
+	out := curves{byName: make(map[string]*curve, len(c.byName)), order: slices.Clone(c.order), axis: c.axis}
+	for name, own := range c.byName {
+		now := *own
+		out.byName[name] = &now
 	}
-	root, err := os.OpenRoot(f.dir)
-	if err != nil {
-		return f.say("its folder "+f.dir+" is not on this machine, or not any more") || news
-	}
-	defer root.Close()
-	grew, err := f.read(root)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		news = f.say("its metrics cannot be read: "+err.Error()) || news
-	}
-	if epochs := weightEpochs(root); !slices.Equal(epochs, f.epochs) {
-		f.epochs, grew = epochs, true
-	}
-	return grew || news
-}
-
-// look reads what the record says.
-func (f *follow) look(ctx context.Context) bool {
-	s := f.p.store.Load()
-	if s == nil {
-		return f.say(noStore)
-	}
-	run, err := s.Run(ctx, f.id)
-	if err != nil {
-		return f.say(err.Error())
-	}
-	was, now := f.run, f.p.pastRun(run)
-	f.dir, f.where = run.Dir, run.Report
-	if f.dir != "" && f.where == "" && run.State == record.Running {
-		f.where = f.dir + "/report.html" // it may be there from before an interruption
-	}
-	if now.State == record.Running {
-		now.Seconds = 0
-	}
-	f.run = &now
-	changed := f.say("")
-	if st, err := os.Stat(f.where); f.where != "" && err == nil && !st.ModTime().Equal(f.report) {
-		f.report, changed = st.ModTime(), true
-	}
-	a, _ := json.Marshal(was)
-	b, _ := json.Marshal(now)
-	if string(a) != string(b) {
-		f.rev++
-		changed = true
-	}
-	return changed
-}
-
-// say notes what is wrong, and reports whether that is news.
-func (f *follow) say(err string) bool {
-	if f.err == err {
-		return false
-	}
-	f.err = err
-	f.rev++
-	return true
+	return out
 }
 
 // read takes in what was appended to the metrics. A file that has become shorter was
 // cut by a run that resumed from a checkpoint: it is read anew.
-func (f *follow) read(root *os.Root) (grew bool, err error) {
-	file, err := root.Open(metricsFile)
+func (c *curves) read(folder fs.FS) (grew bool, err error) {
+	file, err := folder.Open(metricsFile)
 	if err != nil {
 		return false, err
 	}
@@ -161,34 +80,38 @@ func (f *follow) read(root *os.Root) (grew bool, err error) {
 	if err != nil || !st.Mode().IsRegular() {
 		return false, err
 	}
-	if st.Size() < f.offset {
-		f.offset, f.rest = 0, nil
-		for _, c := range f.curves {
-			*c = curve{gen: c.gen + 1}
+	if st.Size() < c.offset {
+		c.offset, c.rest = 0, nil
+		for _, v := range c.byName {
+			*v = curve{gen: v.gen + 1}
 		}
 	}
-	if st.Size() == f.offset {
+	if st.Size() == c.offset {
 		return false, nil
 	}
-	if _, err := file.Seek(f.offset, io.SeekStart); err != nil {
+	seeker, ok := file.(io.Seeker)
+	if !ok {
+		return false, errors.New("the file cannot be read from its middle")
+	}
+	if _, err := seeker.Seek(c.offset, io.SeekStart); err != nil {
 		return false, err
 	}
 	in := bufio.NewReader(io.LimitReader(file, mostRead))
 	for {
 		part, err := in.ReadSlice('\n')
-		f.offset += int64(len(part))
-		f.rest = append(f.rest, part...)
+		c.offset += int64(len(part))
+		c.rest = append(c.rest, part...)
 		switch {
-		case err == bufio.ErrBufferFull && len(f.rest) <= longestLine:
+		case err == bufio.ErrBufferFull && len(c.rest) <= longestLine:
 			continue
 		case err == bufio.ErrBufferFull: // no line of ours
-			f.rest = f.rest[:0]
+			c.rest = c.rest[:0]
 			continue
 		case err != nil:
 			return grew, nil // what is left is the beginning of a line
 		}
-		f.line(bytes.TrimSpace(f.rest))
-		f.rest = f.rest[:0]
+		c.line(bytes.TrimSpace(c.rest))
+		c.rest = c.rest[:0]
 		grew = true
 	}
 }
@@ -197,7 +120,7 @@ func (f *follow) read(root *os.Root) (grew bool, err error) {
 var axes = []string{"step", "epoch", "trial", "steps", "tokens"}
 
 // line takes a line of metrics in: an object of numbers, which may be nested.
-func (f *follow) line(b []byte) {
+func (c *curves) line(b []byte) {
 	var m map[string]any
 	if json.Unmarshal(b, &m) != nil {
 		return
@@ -212,97 +135,31 @@ func (f *follow) line(b []byte) {
 	if axis == "" {
 		return
 	}
-	f.axis = axis
+	c.axis = axis
 	delete(m, axis)
 	for _, name := range []string{"seconds", "kind"} {
 		delete(m, name)
 	}
-	f.take("", m, x)
+	c.take("", m, x)
 }
 
-func (f *follow) take(prefix string, m map[string]any, x float64) {
+func (c *curves) take(prefix string, m map[string]any, x float64) {
 	for name, v := range m {
 		switch v := v.(type) {
 		case float64:
-			c := f.curves[prefix+name]
-			if c == nil {
-				if len(f.curves) == mostCurves {
+			own := c.byName[prefix+name]
+			if own == nil {
+				if len(c.byName) == mostCurves {
 					continue
 				}
-				c = &curve{}
-				f.curves[prefix+name] = c
-				f.order = append(f.order, prefix+name)
-				slices.Sort(f.order)
+				own = &curve{}
+				c.byName[prefix+name] = own
+				c.order = append(c.order, prefix+name)
+				slices.Sort(c.order)
 			}
-			c.add(x, v)
+			own.add(x, v)
 		case map[string]any:
-			f.take(prefix+name+".", v, x)
+			c.take(prefix+name+".", v, x)
 		}
 	}
-}
-
-// followFrame is a frame of a run.
-type followFrame struct {
-	Run    *pastRun             `json:"run,omitempty"`
-	Error  string               `json:"error"`
-	Axis   string               `json:"axis"`
-	Curves map[string]curvePart `json:"curves,omitempty"`
-	Report int64                `json:"report,omitempty"` // when it was written, ms since 1970; 0: there is none
-	Epochs []int                `json:"epochs,omitempty"`
-	Gone   bool                 `json:"gone,omitempty"`
-}
-
-// curvePart is a curve's points from the At-th on.
-type curvePart struct {
-	At int       `json:"at"`
-	X  []float64 `json:"x"`
-	Y  []float64 `json:"y"`
-}
-
-type followMark struct {
-	rev    int
-	report time.Time
-	epochs int
-	curves map[string][2]int // gen and points
-}
-
-// frame implements [source].
-func (f *follow) frame(since any) ([]byte, any) {
-	was, told := since.(followMark)
-	f.mu.Lock()
-	out := followFrame{Error: f.err, Axis: f.axis, Epochs: f.epochs}
-	now := followMark{rev: f.rev, report: f.report, epochs: len(f.epochs), curves: map[string][2]int{}}
-	changed := !told || was.rev != now.rev || was.report != now.report || was.epochs != now.epochs
-	if !told || was.rev != now.rev {
-		out.Run = f.run
-	}
-	if !f.report.IsZero() {
-		out.Report = f.report.UnixMilli()
-	}
-	for _, name := range f.order {
-		c := f.curves[name]
-		now.curves[name] = [2]int{c.gen, len(c.x)}
-		last, known := was.curves[name]
-		if known && last == now.curves[name] {
-			continue
-		}
-		at := 0
-		if known && last[0] == c.gen {
-			at = last[1]
-		}
-		if out.Curves == nil {
-			out.Curves = map[string]curvePart{}
-		}
-		out.Curves[name] = curvePart{at, c.x[at:], c.y[at:]}
-		changed = true
-	}
-	f.mu.Unlock()
-	if !changed {
-		return nil, since
-	}
-	body, err := json.Marshal(out)
-	if err != nil {
-		panic(err) // numbers came from JSON
-	}
-	return body, now
 }

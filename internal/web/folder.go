@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/rand"
 	"io"
+	"io/fs"
 	"math"
 	"net/http"
 	"os"
@@ -107,18 +108,22 @@ func openRegular(path string) (*os.File, error) {
 }
 
 // weightEpochs are the epochs of which a run's folder has weights, ascending.
-func weightEpochs(root *os.Root) (epochs []int) {
-	d, err := root.Open("checkpoints")
+func weightEpochs(in fs.FS) (epochs []int) {
+	d, err := in.Open("checkpoints")
 	if err != nil {
 		return nil
 	}
 	defer d.Close()
-	names, err := d.Readdirnames(10_000)
+	list, ok := d.(fs.ReadDirFile)
+	if !ok {
+		return nil
+	}
+	entries, err := list.ReadDir(10_000)
 	if err != nil {
 		return nil
 	}
-	for _, name := range names {
-		n, isEpoch := strings.CutPrefix(name, "epoch-")
+	for _, e := range entries {
+		n, isEpoch := strings.CutPrefix(e.Name(), "epoch-")
 		n, isTensors := strings.CutSuffix(n, ".safetensors")
 		if e, err := strconv.Atoi(n); err == nil && isEpoch && isTensors && e >= 0 {
 			epochs = append(epochs, e)

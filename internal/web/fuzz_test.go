@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"testing/fstest"
 )
 
 // Wherever a reader says it was: it is sent whole events whose ids are read again
@@ -61,16 +62,19 @@ func FuzzResume(f *testing.F) {
 
 // Whatever a folder's metrics are, what is told of them is JSON and bounded.
 func FuzzMetrics(f *testing.F) {
-	f.Add([]byte(`{"step":1,"loss":2,"a":{"b":{"c":3}}}` + "\n" + `{"epoch":-1e308,"x":null}`))
-	f.Add([]byte(`{"step":1e999}` + "\n" + `[1]` + "\n\x00{"))
+	f.Add([]byte(`{"step":1,"loss":2,"a":{"b":{"c":3}}}` + "\n" + `{"epoch":-1e308,"x":null}` + "\n"))
+	f.Add([]byte(`{"step":1e999}` + "\n" + `[1]` + "\n\x00{\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		fl := &follow{curves: map[string]*curve{}}
-		for line := range bytes.SplitSeq(b, []byte("\n")) {
-			fl.line(line)
+		fl := newFollow(nil, "")
+		fl.known = true
+		if _, err := fl.curves.read(fstest.MapFS{metricsFile: {Data: b}}); err != nil {
+			t.Fatal(err)
 		}
+		c := fl.curves.copied()
+		fl.files.curves = c
 		body, _ := fl.frame(nil)
-		if !json.Valid(body) || len(fl.curves) > mostCurves || len(fl.order) != len(fl.curves) {
-			t.Fatalf("%d curves, frame %.200s", len(fl.curves), body)
+		if !json.Valid(body) || len(c.byName) > mostCurves || len(c.order) != len(c.byName) {
+			t.Fatalf("%d curves, frame %.200s", len(c.byName), body)
 		}
 	})
 }

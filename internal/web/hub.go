@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"crypto/rand"
 	"slices"
 	"sync"
@@ -22,15 +23,17 @@ const (
 // source is what a topic shows.
 type source interface {
 	// frame is what has changed since a mark that it returned earlier, as JSON, and
-	// the mark after it; nil: nothing has. Since nil, it is the whole state, never nil.
-	// What is appended says where, so that a frame does no harm to a state that has a
-	// part of it already.
+	// the mark after it; nil: nothing has. Since nil, it is the whole state; nil: none is
+	// known yet, and the topic is touched when one is. What is appended says where, so
+	// that a frame does no harm to a state that has a part of it already. It waits for
+	// nothing: one flush makes the frames of all topics.
 	frame(since any) (body []byte, now any)
 }
 
 // hub holds the topics that are watched.
 type hub struct {
-	epoch string // of this process: positions of another one mean nothing
+	epoch string          // of this process: positions of another one mean nothing
+	ctx   context.Context // of all looks
 
 	mu     sync.Mutex
 	topics map[string]*topic
@@ -38,7 +41,9 @@ type hub struct {
 	armed  bool // a flush is under way or planned
 }
 
-func newHub() *hub { return &hub{epoch: rand.Text(), topics: map[string]*topic{}} }
+func newHub(ctx context.Context) *hub {
+	return &hub{epoch: rand.Text(), ctx: ctx, topics: map[string]*topic{}}
+}
 
 // topic is one thing that changes, and its last changes.
 type topic struct {
@@ -82,6 +87,9 @@ func (h *hub) watch(name string, r *reader, open func() source) *topic {
 		if t = h.topics[name]; t == nil {
 			t = &topic{name: name, src: src, readers: map[*reader]bool{}}
 			h.topics[name] = t
+			if src, ok := src.(polled); ok {
+				go h.poll(name, src)
+			}
 		}
 	}
 	t.readers[r] = true
@@ -103,6 +111,21 @@ func (h *hub) leave(t *topic, r *reader) {
 			delete(h.topics, t.name)
 		}
 	})
+}
+
+// poll looks at a source for as long as somebody watches its topic.
+func (h *hub) poll(name string, src polled) {
+	for h.ctx.Err() == nil && h.watched(name, src) {
+		ctx, cancel := context.WithTimeout(h.ctx, lookLimit)
+		if src.poll(ctx) {
+			h.touch(name)
+		}
+		cancel()
+		select {
+		case <-h.ctx.Done():
+		case <-time.After(look):
+		}
+	}
 }
 
 // watched reports whether somebody watches a source under this name.
@@ -187,6 +210,9 @@ func (t *topic) since(seq int) (frames [][]byte, last int, whole bool) {
 		return slices.Clone(t.frames[seq-first:]), t.seq, false
 	}
 	body, now := t.src.frame(nil)
+	if body == nil {
+		return nil, t.seq, true
+	}
 	if t.mark == nil {
 		t.mark = now
 	}

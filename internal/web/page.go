@@ -42,7 +42,8 @@ type Page struct {
 	bytes   atomic.Int64  // kept of all requests
 	store   atomic.Pointer[record.Store]
 
-	api http.Handler // the server's
+	api        http.Handler                     // the server's
+	openFolder func(dir string) (folder, error) // of a run
 
 	running sync.WaitGroup // requests of the page
 	ctx     context.Context
@@ -55,6 +56,7 @@ type Page struct {
 	order []string // of asking
 
 	tickets map[string]ticket // of reports
+	reading map[string]bool   // runs whose folders are being read
 }
 
 var _ server.Observer = (*Page)(nil)
@@ -67,9 +69,10 @@ func New(cfg Config) *Page {
 	if cfg.MaxAsks == 0 {
 		cfg.MaxAsks = defaultAsks
 	}
-	p := &Page{cfg: cfg, hub: newHub(), mux: http.NewServeMux(), foreign: http.NewCrossOriginProtection(),
+	p := &Page{cfg: cfg, openFolder: openFolder, reading: map[string]bool{}, mux: http.NewServeMux(), foreign: http.NewCrossOriginProtection(),
 		places: make(chan struct{}, maxStreams), replays: make(chan struct{}, mostReplays), closed: make(chan struct{}), shows: map[string]*show{}, tickets: map[string]ticket{}}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
+	p.hub = newHub(p.ctx)
 	p.mux.HandleFunc("GET /api/events", p.streams)
 	p.mux.HandleFunc("GET /api/about", p.about)
 	p.mux.HandleFunc("POST /api/asks", p.ask)

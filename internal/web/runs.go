@@ -60,25 +60,9 @@ func orNull(raw json.RawMessage) json.RawMessage {
 // polled is a source that has to be looked at to change.
 type polled interface {
 	source
-	// poll looks, and reports whether there is something new.
+	// poll looks, and reports whether there is something new. It holds up nobody but
+	// its own topic, which nobody else polls.
 	poll(ctx context.Context) bool
-}
-
-// poll looks at a source for as long as somebody watches its topic.
-func (p *Page) poll(name string, src polled) {
-	var again func()
-	again = func() {
-		if p.ctx.Err() != nil || !p.hub.watched(name, src) {
-			return
-		}
-		ctx, cancel := context.WithTimeout(p.ctx, lookLimit)
-		defer cancel()
-		if src.poll(ctx) {
-			p.hub.touch(name)
-		}
-		time.AfterFunc(look, again)
-	}
-	time.AfterFunc(look, again)
 }
 
 // runList is the topic of the newest runs: small enough to be told whole.
@@ -130,10 +114,7 @@ func (l *runList) frame(since any) ([]byte, any) {
 	body := l.body
 	l.mu.Unlock()
 	if body == nil { // nobody has looked yet
-		ctx, cancel := context.WithTimeout(l.p.ctx, lookLimit)
-		defer cancel()
-		l.poll(ctx)
-		return l.frame(since)
+		return nil, nil
 	}
 	if since == string(body) {
 		return nil, since

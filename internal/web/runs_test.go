@@ -53,6 +53,10 @@ not a line of ours
 {"kind":"eval","step":2,"accuracy":0.5,"tasks":{"sums":{"accuracy":0.25}},"seconds":2}
 {"kind":"step","step":3,"lo`})
 	f := newFollow(r.page, run.ID)
+	if body, mark := f.frame(nil); body != nil || mark != nil {
+		t.Errorf("before anybody has looked it is told as %s", body)
+	}
+	f.poll(t.Context())
 	read := func(since any) (followFrame, any) {
 		t.Helper()
 		body, now := f.frame(since)

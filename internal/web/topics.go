@@ -15,13 +15,9 @@ func (p *Page) open(name string) source {
 	kind, rest, _ := strings.Cut(name, "/")
 	switch kind {
 	case "runs":
-		l := &runList{p: p}
-		p.poll(name, l)
-		return l
+		return &runList{p: p}
 	case "run":
-		f := newFollow(p, rest)
-		p.poll(name, f)
-		return f
+		return newFollow(p, rest)
 	case "ask":
 		if s := p.find(rest); s != nil {
 			return s
