@@ -62,6 +62,19 @@ func (e *apiError) body() any {
 	}{object{e.Message, e.Type, orNull(e.Param), orNull(e.Code)}}
 }
 
+// Fail answers a request with an error in the API's shape, for [Config.Page]. Code is
+// for programs; "": none.
+func Fail(w http.ResponseWriter, status int, code, message string) {
+	kind := typeInvalid
+	switch {
+	case status == http.StatusTooManyRequests:
+		kind = typeRateLimit
+	case status >= http.StatusInternalServerError:
+		kind = typeServer
+	}
+	refuse(w, &apiError{Status: status, Type: kind, Code: code, Message: message})
+}
+
 // retryAfter is the header's value: whole seconds, rounded up.
 func (e *apiError) retryAfter() string {
 	return strconv.Itoa(int(math.Ceil(e.RetryAfter.Seconds())))

@@ -69,6 +69,7 @@ func refuse(w http.ResponseWriter, e *apiError) {
 		w.Header().Set("WWW-Authenticate", "Bearer")
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(e.Status)
 	json.NewEncoder(w).Encode(e.body())
 }

@@ -2,16 +2,10 @@ package server
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"os"
-	"reflect"
 	"slices"
 	"strings"
-	"time"
-	"unicode/utf8"
 
 	"orrery/think/llm"
 	"orrery/think/reason"
@@ -174,78 +168,6 @@ func (x *exchange) read(rt route) (*asked, *apiError) {
 	}
 	a.params, err = x.s.params(x.client, a, &b, o)
 	return a, err
-}
-
-// decode reads the body as JSON, within its limits of size and time.
-func (x *exchange) decode(b *body) *apiError {
-	x.rc.SetReadDeadline(time.Now().Add(x.s.cfg.ReadTimeout))
-	data, err := io.ReadAll(http.MaxBytesReader(x.w, x.r.Body, x.s.cfg.MaxBody))
-	x.rc.SetReadDeadline(time.Time{}) // from here on the connection is watched for the client's leaving
-	if err != nil {
-		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-			return &apiError{Status: http.StatusRequestEntityTooLarge, Reason: BadRequest, Type: typeInvalid, Code: "body_too_large",
-				Message: fmt.Sprintf("the request's body is larger than %d bytes, which is this server's limit; shorten the conversation", x.s.cfg.MaxBody)}
-		}
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			return &apiError{Status: http.StatusRequestTimeout, Reason: BadRequest, Type: typeInvalid, Code: "body_incomplete",
-				Message: fmt.Sprintf("the request's body did not come within %v; send it again", x.s.cfg.ReadTimeout)}
-		}
-		return errGone // it broke off
-	}
-	if !utf8.Valid(data) { // decoding would silently change it
-		return invalid("", "the request's body is not text in UTF-8, which JSON is; encode it so")
-	}
-	if err := json.Unmarshal(data, b); err != nil {
-		return badJSON("", err)
-	}
-	return nil
-}
-
-// badJSON says what is wrong with a JSON text, in words.
-func badJSON(under string, err error) *apiError {
-	if te, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		field := te.Field
-		if field == "" {
-			return invalid(under, fmt.Sprintf("the request's %s is a JSON %s where an object is expected", orElse(under, "body"), te.Value))
-		}
-		if under != "" {
-			field = under + "." + field
-		}
-		return invalid(field, fmt.Sprintf("field %s is a JSON %s where %s is expected", field, te.Value, typeWords(te.Type)))
-	}
-	if se, ok := errors.AsType[*json.SyntaxError](err); ok {
-		return invalid("", fmt.Sprintf("the request's body is not JSON: %v, at byte %d", se, se.Offset))
-	}
-	return invalid(under, fmt.Sprintf("the request's %s cannot be read: %v", orElse(under, "body"), err))
-}
-
-// typeWords names what a field holds.
-func typeWords(t reflect.Type) string {
-	for t.Kind() == reflect.Pointer {
-		t = t.Elem()
-	}
-	switch t.Kind() {
-	case reflect.String:
-		return "a string"
-	case reflect.Bool:
-		return "true or false"
-	case reflect.Int:
-		return "a whole number"
-	case reflect.Uint64:
-		return "a whole number of at least 0"
-	case reflect.Float64:
-		return "a number"
-	case reflect.Slice:
-		return "a list"
-	}
-	return "an object"
-}
-
-func orElse(s, otherwise string) string {
-	if s == "" {
-		return otherwise
-	}
-	return s
 }
 
 // refusedFields are those that would change the answer and cannot be honoured.

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"time"
 
@@ -22,10 +23,10 @@ const (
 
 // question is what the form sends.
 type question struct {
-	Question string          `json:"question"`
-	Method   string          `json:"method"`
-	Boxed    bool            `json:"boxed"`
-	Params   json.RawMessage `json:"params"` // as the API's "orrery" object, without the method
+	Question string                     `json:"question"`
+	Method   string                     `json:"method"`
+	Boxed    bool                       `json:"boxed"`
+	Params   map[string]json.RawMessage `json:"params"` // as the API's "orrery" object, without the method
 }
 
 // ask answers POST /api/asks. The question goes through the handler that serves
@@ -33,22 +34,10 @@ type question struct {
 // reloaded finds its question still being thought about.
 func (p *Page) ask(w http.ResponseWriter, r *http.Request) {
 	var q question
-	in := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxQuestion))
-	in.DisallowUnknownFields()
-	if err := in.Decode(&q); err != nil {
-		var large *http.MaxBytesError
-		if errors.As(err, &large) {
-			fail(w, http.StatusRequestEntityTooLarge, fmt.Sprintf("the question is longer than %d bytes; shorten it", maxQuestion))
-			return
-		}
-		fail(w, http.StatusBadRequest, "the question could not be read: "+err.Error())
+	if !server.Decode(w, r, maxQuestion, &q) {
 		return
 	}
-	body, err := q.body()
-	if err != nil {
-		fail(w, http.StatusBadRequest, err.Error())
-		return
-	}
+	body := q.body()
 	s, ctx := p.own(context.WithoutCancel(r.Context()), q) // who asks is known from it
 	accepted := s.accepted
 	inner, err := http.NewRequestWithContext(server.WithID(ctx, s.id), http.MethodPost, "/v1/chat/completions", bytes.NewReader(body))
@@ -81,21 +70,21 @@ func (p *Page) ask(w http.ResponseWriter, r *http.Request) {
 }
 
 // body is the question as a program would ask it.
-func (q *question) body() ([]byte, error) {
+func (q *question) body() []byte {
 	params := map[string]json.RawMessage{}
-	if len(q.Params) > 0 {
-		if err := json.Unmarshal(q.Params, &params); err != nil {
-			return nil, fmt.Errorf("the parameters could not be read: %w", err)
-		}
-	}
+	maps.Copy(params, q.Params)
 	if q.Method != "" {
-		params["method"], _ = json.Marshal(q.Method)
+		params["method"], _ = json.Marshal(q.Method) // a string: it cannot fail
 	}
 	text := q.Question
 	if q.Boxed {
 		text += boxSuffix
 	}
-	return json.Marshal(map[string]any{"messages": []map[string]string{{"role": "user", "content": text}}, "orrery": params})
+	body, err := json.Marshal(map[string]any{"messages": []map[string]string{{"role": "user", "content": text}}, "orrery": params})
+	if err != nil {
+		panic(err) // texts, and pieces of JSON that was read
+	}
+	return body
 }
 
 // own makes the show of a question of the page's.

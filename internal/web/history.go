@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"orrery/internal/journal"
+	"orrery/internal/server"
 	"orrery/record"
 	"orrery/think/llm"
 	"orrery/think/reason"
@@ -292,11 +293,8 @@ func (p *Page) replay(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s := p.store.Load()
-	in := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxQuestion))
-	in.DisallowUnknownFields()
 	var change replayed
-	if err := in.Decode(&change); err != nil {
-		fail(w, http.StatusBadRequest, "the settings of the replay could not be read: "+err.Error())
+	if !server.Decode(w, r, maxQuestion, &change) {
 		return
 	}
 	select {

@@ -182,10 +182,13 @@ func TestReplay(t *testing.T) {
 	if !(used["low"] < used["high"]) || !(used["given"] < used["low"]) || used["few"] >= used["high"] {
 		t.Errorf("tokens used: %v", used)
 	}
-	for body, want := range map[string]int{`{"eta": 0.0, "mood": 1}`: 400, `{"tau": 7}`: 400, `{"window": -3}`: 400, `no`: 400} {
-		if _, status := r.replay(run.ID, body); status != want {
-			t.Errorf("%s: %d, want %d", body, status, want)
+	for body, want := range map[string]string{`{"eta": 0.0, "mood": 1}`: "field mood is not known", `{"tau": 7}`: "tau", `{"window": -3}`: "window", `no`: "is not JSON",
+		`{"warmup": 1.5}`: "field warmup is a JSON number 1.5 where a whole number is expected", `{"consensus": "yes"}`: "field consensus is a JSON string where true or false is expected"} {
+		status, _, reply := r.do("POST", "/api/history/"+run.ID+"/replay", body)
+		if status != http.StatusBadRequest || !strings.Contains(reply, want) {
+			t.Errorf("%s: %d %s, want %q", body, status, reply, want)
 		}
+		sameWords(t, reply)
 	}
 	if _, status := r.replay("nobody", `{}`); status != http.StatusNotFound {
 		t.Errorf("a run that is not there: %d", status)

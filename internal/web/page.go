@@ -260,6 +260,4 @@ func reply(w http.ResponseWriter, status int, v any) {
 }
 
 // fail sends an error in the shape of the API's.
-func fail(w http.ResponseWriter, status int, message string) {
-	reply(w, status, map[string]any{"error": map[string]any{"message": message}})
-}
+func fail(w http.ResponseWriter, status int, message string) { server.Fail(w, status, "", message) }

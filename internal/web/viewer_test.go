@@ -57,7 +57,7 @@ func TestWhoSeesWhat(t *testing.T) {
 	}
 	// Nor does it hear of others' runs by the beginnings of their ids.
 	for _, other := range []string{id, id[:4], id[:len(id)-1], training.ID[:4], "none"} {
-		if status, _, body := r.do("GET", "/api/history/"+other, "", key("b")...); status != 404 || body != "{\"error\":{\"message\":\"there is no such run\"}}\n" {
+		if status, _, body := r.do("GET", "/api/history/"+other, "", key("b")...); status != 404 || body != `{"error":{"message":"there is no such run","type":"invalid_request_error","param":null,"code":null}}`+"\n" {
 			t.Errorf("bob asks for %s and hears %d %s", other, status, body)
 		}
 	}

@@ -381,15 +381,24 @@ func TestRefusedQuestions(t *testing.T) {
 	for body, want := range map[string]string{
 		`{"question": "a", "method": "best"}`:                                   "best",
 		`{"question": "a", "method": "single", "params": {"eta": 5}}`:           "eta",
+		`{"question": "a", "method": "majority", "params": {"eta": 1e999}}`:     "field eta is a JSON number 1e999 where a number up to 1.8e308 is expected",
 		`{"question": "a", "params": {"budget": -1}}`:                           "budget",
 		`{"question": "a", "method": "majority", "params": {"window": "wide"}}`: "window",
-		`{"question": "a", "mood": "good"}`:                                     "mood",
-		`not json`:                                                              "could not be read",
+		`{"question": "a", "mood": "good"}`:                                     "field mood is not known; known are boxed, method, params, question",
+		`{"question": "a", "boxed": 1}`:                                         "field boxed is a JSON number where true or false is expected",
+		`{"question": ["a"]}`:                                                   "field question is a JSON array where a string is expected",
+		`{"question": "a", "params": [1]}`:                                      "field params is a JSON array where an object is expected",
+		`["a"]`:                                                                 "the request's body is a JSON array where an object is expected",
+		`not json`:                                                              "the request's body is not JSON: ",
+		`{"question": "a"} more`:                                                "the request's body is not JSON: ",
+		"{\"question\": \"\xff\"}":                                              "the request's body is not text in UTF-8",
+		`null`:                                                                  "the question is empty",
 	} {
-		status, _, reply := s.do("POST", "/api/asks", body)
-		if status != http.StatusBadRequest || !strings.Contains(reply, want) {
+		status, h, reply := s.do("POST", "/api/asks", body)
+		if status != http.StatusBadRequest || !strings.Contains(reply, want) || h.Get("Content-Type") != "application/json" {
 			t.Errorf("%s: %d %s", body, status, reply)
 		}
+		sameWords(t, reply)
 	}
 	if status, _, _ := s.do("POST", "/api/asks", `{"question": "`+strings.Repeat("a", maxQuestion)+`"}`); status != http.StatusRequestEntityTooLarge && status != http.StatusBadRequest {
 		t.Errorf("a question of a megabyte: %d", status)
@@ -399,6 +408,21 @@ func TestRefusedQuestions(t *testing.T) {
 	for _, id := range s.page.order {
 		if st := s.page.shows[id]; st.head.State == stateFailed {
 			t.Errorf("a refused question is shown: %+v", st.head)
+		}
+	}
+}
+
+// sameWords checks an error of /api/: in the shape of /v1/'s, and without the words that
+// Go's packages have for their callers.
+func sameWords(t *testing.T, reply string) {
+	t.Helper()
+	var e map[string]map[string]any
+	if err := json.Unmarshal([]byte(reply), &e); err != nil || e["error"]["message"] == "" || e["error"]["type"] == nil || len(e["error"]) != 4 {
+		t.Errorf("no error of the API's: %s", reply)
+	}
+	for _, words := range []string{"unmarshal", "Go value", "Go struct", "json: "} {
+		if strings.Contains(reply, words) {
+			t.Errorf("an error in Go's words: %s", reply)
 		}
 	}
 }
