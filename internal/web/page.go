@@ -37,7 +37,7 @@ type Page struct {
 	hub     *hub
 	mux     *http.ServeMux
 	foreign *http.CrossOriginProtection
-	places  chan struct{} // held by every event stream
+	places  places        // held by event streams
 	replays chan struct{} // held by every replay
 	bytes   atomic.Int64  // kept of all requests
 	store   atomic.Pointer[record.Store]
@@ -70,7 +70,7 @@ func New(cfg Config) *Page {
 		cfg.MaxAsks = defaultAsks
 	}
 	p := &Page{cfg: cfg, openFolder: openFolder, reading: map[string]bool{}, mux: http.NewServeMux(), foreign: http.NewCrossOriginProtection(),
-		places: make(chan struct{}, maxStreams), replays: make(chan struct{}, mostReplays), closed: make(chan struct{}), shows: map[string]*show{}, tickets: map[string]ticket{}}
+		replays: make(chan struct{}, mostReplays), closed: make(chan struct{}), shows: map[string]*show{}, tickets: map[string]ticket{}}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.hub = newHub(p.ctx)
 	p.mux.HandleFunc("GET /api/events", p.streams)

@@ -7,16 +7,59 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
+
+	"orrery/internal/server"
 )
 
 const (
 	heartbeat  = 15 * time.Second // of silence, then a comment: proxies close what says nothing
 	readerTime = 20 * time.Second // for a reader to take a piece; then it is dropped, and resumes
 	pieceSize  = 64 << 10
-	maxStreams = 128
 	maxWatched = 16 // topics of a stream
+	// maxStreams is how many there are at once, and maxOwn how many of them one key
+	// has: a page holds one, and a browser has six connections to a server (HTTP/1.1),
+	// so five people who share a key have all that they can use, and it takes four
+	// keys to leave nothing to others.
+	maxStreams = 128
+	maxOwn     = maxStreams / 4
 )
+
+// places are those of event streams, by the key that holds them.
+type places struct {
+	mu  sync.Mutex
+	all int
+	own map[string]int
+}
+
+// take takes a place for a key, or says with which status it is refused and why; 0: it
+// is not. Key "" is everybody, where none is needed: all places are theirs.
+func (p *places) take(key string) (status int, why string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case key != "" && p.own[key] >= maxOwn:
+		return http.StatusTooManyRequests, fmt.Sprintf("%d event streams are open with this key, as many as one may have: close a page, or try again later", maxOwn)
+	case p.all >= maxStreams:
+		return http.StatusServiceUnavailable, fmt.Sprintf("%d event streams are open, as many as this server holds: try again later", maxStreams)
+	}
+	if p.own == nil {
+		p.own = map[string]int{}
+	}
+	p.all++
+	p.own[key]++
+	return 0, ""
+}
+
+func (p *places) leave(key string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.all--
+	if p.own[key]--; p.own[key] == 0 {
+		delete(p.own, key)
+	}
+}
 
 // streams answers GET /api/events.
 func (p *Page) streams(w http.ResponseWriter, r *http.Request) {
@@ -25,18 +68,16 @@ func (p *Page) streams(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusBadRequest, fmt.Sprintf("an event stream watches 1 to %d topics, not %d: name them as watch=TOPIC", maxWatched, len(names)))
 		return
 	}
-	select {
-	case p.places <- struct{}{}:
-		defer func() { <-p.places }()
-	default:
+	who := viewerOf(r.Context())
+	if status, why := p.places.take(who.client); status != 0 {
 		w.Header().Set("Retry-After", "5")
-		fail(w, http.StatusServiceUnavailable, fmt.Sprintf("%d event streams are open already: close a page, or try again later", maxStreams))
+		server.Fail(w, status, "too_many_streams", why)
 		return
 	}
+	defer p.places.leave(who.client)
 	s := &stream{w: w, rc: http.NewResponseController(w), epoch: p.hub.epoch, at: map[string]int{}}
 	me := &reader{wake: make(chan struct{}, 1)}
 	s.resume(r.Header.Get("Last-Event-ID"))
-	who := viewerOf(r.Context())
 	for _, name := range names {
 		if slices.ContainsFunc(s.topics, func(w watched) bool { return w.name == name }) {
 			continue

@@ -521,11 +521,63 @@ func TestStreamsAreBounded(t *testing.T) {
 			t.Errorf("a stream of %.20q: %d", q, status)
 		}
 	}
-	for range maxStreams {
-		s.page.places <- struct{}{}
+	for range maxStreams { // of everybody, where no key is needed
+		if status, why := s.page.places.take(""); status != 0 {
+			t.Fatal(status, why)
+		}
 	}
-	if status, h, _ := s.do("GET", "/api/events?watch=asks", ""); status != http.StatusServiceUnavailable || h.Get("Retry-After") == "" {
-		t.Errorf("one stream too many: %d", status)
+	if status, h, body := s.do("GET", "/api/events?watch=asks", ""); status != http.StatusServiceUnavailable || h.Get("Retry-After") == "" || !strings.Contains(body, `"too_many_streams"`) {
+		t.Errorf("one stream too many: %d %s", status, body)
+	}
+}
+
+// One key can't take the places of all: it is told so, others go on, and a place that is
+// left is free again.
+func TestStreamsOfAKeyAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := start(t, paced(0, 5), Config{}, "a", "b")
+		key := func(k string) []string { return []string{"Authorization", "Bearer " + k} }
+		var open []*listener
+		for range maxOwn {
+			l := s.listenWith(key("a"), "", "asks")
+			l.next()
+			open = append(open, l)
+		}
+		status, h, body := s.do("GET", "/api/events?watch=asks", "", key("a")...)
+		if status != http.StatusTooManyRequests || h.Get("Retry-After") == "" || !strings.Contains(body, `"type":"rate_limit_error","param":null,"code":"too_many_streams"`) {
+			t.Errorf("one stream too many of a key: %d %v %s", status, h, body)
+		}
+		s.listenWith(key("b"), "", "asks").next()
+		open[0].stop()
+		synctest.Wait()
+		s.listenWith(key("a"), "", "asks").next()
+		for _, l := range open {
+			l.stop()
+		}
+	})
+	// Whatever comes and goes, nobody has more than their share, all together have no
+	// more than there are, and what was left is free.
+	var p places
+	held := map[string]int{}
+	for i := range 4 * maxStreams {
+		key := strconv.Itoa(i % 7)
+		if status, _ := p.take(key); status == 0 {
+			held[key]++
+		}
+		if held[key] > maxOwn || p.all > maxStreams {
+			t.Fatalf("key %s has %d streams, all have %d", key, held[key], p.all)
+		}
+	}
+	if p.all != maxStreams {
+		t.Errorf("%d of %d places are taken", p.all, maxStreams)
+	}
+	for key, n := range held {
+		for range n {
+			p.leave(key)
+		}
+	}
+	if p.all != 0 || len(p.own) != 0 {
+		t.Errorf("when all have left %d places are held, %v", p.all, p.own)
 	}
 }
 

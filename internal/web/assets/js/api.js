@@ -18,11 +18,12 @@ export function setKey(value) {
 
 export const hasKey = () => key !== "";
 
-// Failure is an error with what the server said.
+// Failure is an error with what the server said, and after how many seconds to try again.
 export class Failure extends Error {
-  constructor(status, message) {
+  constructor(status, message, after = 0) {
     super(message);
     this.status = status;
+    this.after = after;
   }
 }
 
@@ -40,7 +41,7 @@ export async function failure(r) {
     // no JSON: the status has to do
   }
   if (r.status === 401) for (const f of unsigned) f(hasKey());
-  return new Failure(r.status, message);
+  return new Failure(r.status, message, Number(r.headers.get("Retry-After")) || 0);
 }
 
 // call makes a request and returns the reply's object, or null where there is none.

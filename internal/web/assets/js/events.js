@@ -70,7 +70,7 @@ async function join() {
   const me = { abort: new AbortController() };
   open = me;
   status("joining");
-  let timer = 0;
+  let timer = 0, after = 0, why = "trying again";
   const alive = () => {
     clearTimeout(timer);
     timer = setTimeout(() => me.abort.abort(), quiet);
@@ -89,11 +89,15 @@ async function join() {
       status("lost", "a key is wanted");
       return; // signing in joins again
     }
+    if (e.after) { // there is no place for this stream now
+      after = e.after * 1000;
+      why = e.status === 429 ? "too many pages with this key" : "too many pages";
+    }
   }
   clearTimeout(timer);
   if (open !== me) return;
-  wait = Math.min(10000, wait ? wait * 2 : 300);
-  status("lost", "trying again");
+  wait = Math.max(after, Math.min(10000, wait ? wait * 2 : 300));
+  status("lost", why);
   setTimeout(() => {
     if (open === me) join();
   }, wait * (0.75 + Math.random() / 2)); // not all pages at the same moment
