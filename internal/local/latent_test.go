@@ -245,8 +245,13 @@ func checkLens(t *testing.T, m *nn.Model, h []float32, got llm.Thought) {
 // A question in words and the same one in ids are one question; names come back.
 func TestNamesComeBack(t *testing.T) {
 	g, _ := inSymbols(t, latent.ReachThoughts)
+	const same = "0 1 | 1 2 | 3 4 [Q] 2 4 [R] 0"
 	words := llmtest.Collect(t, g, t.Context(), greedy(story, nil))
-	ids := llmtest.Collect(t, g, t.Context(), greedy("0 1 | 1 2 | 3 4 [Q] 2 4 [R] 0", nil))
+	ids := llmtest.Collect(t, g, t.Context(), greedy(same, nil)) // from the prompt cache
+	other, _ := inSymbols(t, latent.ReachThoughts)
+	if fresh := llmtest.Collect(t, other, t.Context(), greedy(same, nil)); !reflect.DeepEqual(ids.Thoughts, fresh.Thoughts) {
+		t.Errorf("behind a question in words thoughts hold %v, alone %v: one question's names are told to another", ids.Thoughts, fresh.Thoughts)
+	}
 	names := []string{"Alex", "wumpus", "gorpus", "lempus", "yumpus"}
 	rename := func(s string) string {
 		for id, name := range names {

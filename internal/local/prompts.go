@@ -15,8 +15,8 @@ import (
 type opening struct {
 	prompt   []int
 	thoughts int
-	after    []int // read behind the thoughts; empty where there are none: it stands in the prompt
-	lens     func(logits []float32) ([]llm.Reading, error)
+	after    []int               // read behind the thoughts; empty where there are none: it stands in the prompt
+	name     func(id int) string // what a token is called where a thought is read; "": it is left out
 
 	// score, if not nil, says of the logits (V) behind after how much they look
 	// like an answer: of the numbers of thoughts from 1 on, the first with the greatest
@@ -32,16 +32,18 @@ type promptCache struct {
 	entries []opened
 }
 
-// opened is an opening that the model has gone through.
+// opened is an opening that the model has gone through. What its thoughts are
+// called is not kept: two questions in other words can be one opening.
 type opened struct {
 	opening
 	seq    *nn.Seq
-	logits []float32 // (V) after the last token
-	had    []llm.Thought
+	logits []float32   // (V) after the last token
+	had    [][]float32 // (V) that each thought is read off from
 }
 
 // start returns a sequence that continues the opening, with the logits of its
-// first token, both of which the caller owns, and what its thoughts held.
+// first token, both of which the caller owns, and what its thoughts held, in the
+// words of o.
 func (c *promptCache) start(dec *nn.Decoder, o opening) (*nn.Seq, []float32, []llm.Thought, error) {
 	i := slices.IndexFunc(c.entries, func(e opened) bool {
 		return e.thoughts == o.thoughts && (e.score == nil) == (o.score == nil) && slices.Equal(e.prompt, o.prompt) && slices.Equal(e.after, o.after)
@@ -62,8 +64,16 @@ func (c *promptCache) start(dec *nn.Decoder, o opening) (*nn.Seq, []float32, []l
 		dec.Drop(c.entries[0].seq)
 		c.entries = slices.Delete(c.entries, 0, 1)
 	}
-	// Names of readings may differ between questions of one opening.
-	return fork, slices.Clone(e.logits), slices.Clone(e.had), nil
+	thoughts := make([]llm.Thought, len(e.had))
+	for n, logits := range e.had {
+		holds, err := lens(logits, o.name)
+		if err != nil {
+			dec.Drop(fork)
+			return nil, nil, nil, fmt.Errorf("thought %d: %w", n+1, err)
+		}
+		thoughts[n] = llm.Thought{Number: n + 1, Holds: holds}
+	}
+	return fork, slices.Clone(e.logits), thoughts, nil
 }
 
 // open reads the prompt, feeds the thoughts and reads what is behind them. The
@@ -84,11 +94,7 @@ func (c *promptCache) open(dec *nn.Decoder, o opening) (e opened, err error) {
 	}()
 	best := math.Inf(-1)
 	for n := range o.thoughts {
-		holds, err := o.lens(logits)
-		if err != nil {
-			return e, fmt.Errorf("thought %d: %w", n+1, err)
-		}
-		e.had = append(e.had, llm.Thought{Number: n + 1, Holds: holds})
+		e.had = append(e.had, slices.Clone(logits)) // the decoder reuses its own
 		rows, err := dec.StepEmbeds([]*nn.Seq{seq}, [][]float32{slices.Clone(seq.Hidden())})
 		if err != nil {
 			return e, fmt.Errorf("thought %d: %w", n+1, err)

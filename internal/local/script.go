@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"orrery/learn/token"
-	"orrery/think/llm"
 )
 
 // script is how one trace goes: what the model reads and thinks, how its tokens
@@ -89,6 +88,5 @@ func (s *script) think(thoughts int, after []int, name func(id int) string) {
 		s.prompt = append(s.prompt, after...)
 		return
 	}
-	s.thoughts, s.after = thoughts, after
-	s.lens = func(logits []float32) ([]llm.Reading, error) { return lens(logits, name) }
+	s.thoughts, s.after, s.name = thoughts, after, name
 }
