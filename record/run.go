@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -59,9 +60,41 @@ func (r *Run) Seconds(now time.Time) float64 {
 }
 
 // NewID is an identifier for a run that starts at t: UTC to the millisecond, then
-// 30 random bits, as in "20261125-211503042-7hx3kq". Ids sort by time.
+// 30 random bits, as in "20261125-211503042-7hx3kq". Ids sort by time, and those that
+// one process makes within a millisecond sort in the order in which they are made.
 func NewID(t time.Time) string {
-	return strings.Replace(t.UTC().Format("20060102-150405.000"), ".", "", 1) + "-" + strings.ToLower(rand.Text()[:6])
+	at := strings.Replace(t.UTC().Format("20060102-150405.000"), ".", "", 1) + "-"
+	id := at + strings.ToLower(rand.Text()[:6])
+	lastID.Lock()
+	defer lastID.Unlock()
+	if strings.HasPrefix(lastID.id, at) && id <= lastID.id {
+		id = after(lastID.id)
+	}
+	lastID.id = id
+	return id
+}
+
+// lastID is the id that was made last.
+var lastID struct {
+	sync.Mutex
+	id string
+}
+
+// digits are those of base 32 in lower case, as they sort.
+const digits = "234567abcdefghijklmnopqrstuvwxyz"
+
+// after is the id that comes next: its last digit is one more, or where there is no
+// higher one, the digit before.
+func after(id string) string {
+	b := []byte(id)
+	for i := len(b) - 1; b[i] != '-'; i-- {
+		if d := strings.IndexByte(digits, b[i]); d+1 < len(digits) {
+			b[i] = digits[d+1]
+			return string(b)
+		}
+		b[i] = digits[0]
+	}
+	return id + digits[:1] // all were the highest: a longer one comes after them
 }
 
 // Trace is one trace of a run that has ended.
