@@ -131,11 +131,15 @@ func openAt(t *testing.T, h *site) *tab {
 	return tb
 }
 
-// visit opens a tab on a server.
-func visit(t *testing.T, url string) *tab {
+// patience is how long a test waits for what has to come. It bounds tests that fail and
+// none that passes: it is far more than any of these takes on a busy machine.
+const patience = 2 * time.Minute
+
+// visit opens a tab on a server, after steps in the empty tab.
+func visit(t *testing.T, url string, steps ...chromedp.Action[chromedp.Void]) *tab {
 	t.Helper()
 	ctx, cancel := chromedp.NewContext(browser)
-	ctx, timeout := context.WithTimeout(ctx, 60*time.Second)
+	ctx, timeout := context.WithTimeout(ctx, 3*patience)
 	tb := &tab{t: t, ctx: ctx, url: url}
 	if err := chromedp.Do(ctx); err != nil {
 		t.Fatal(err)
@@ -175,6 +179,7 @@ func visit(t *testing.T, url string) *tab {
 		}
 	})
 	tb.size(1280, 800)
+	tb.do(steps...)
 	tb.do(chromedp.Navigate(url + "/"))
 	return tb
 }
@@ -244,11 +249,25 @@ func (tb *tab) js(statements string) {
 	eval[bool](tb, "(() => {"+statements+"; return true})()")
 }
 
-// until waits for an expression to be true. The limit is far more than any of these
-// takes on a busy machine.
+// click clicks what a selector finds first, once it is there and a pointer would hit it.
+// Looking and clicking are one turn of the page's: a list that is drawn anew, or a button
+// that moves, as it does when texts above it come, is not clicked where it was.
+func (tb *tab) click(selector string) {
+	tb.t.Helper()
+	tb.until(fmt.Sprintf(`(() => {
+		const e = document.querySelector(%q);
+		if (!e || e.disabled) return false;
+		e.scrollIntoView({ block: "center" });
+		const box = e.getClientRects()[0], hit = box && document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2);
+		if (!hit || !e.contains(hit)) return false;
+		e.click();
+		return true })()`, selector))
+}
+
+// until waits for an expression to be true.
 func (tb *tab) until(js string) {
 	tb.t.Helper()
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(25 * time.Millisecond) {
+	for end := time.Now().Add(patience); ; time.Sleep(25 * time.Millisecond) {
 		v, err := chromedp.Run(tb.ctx, chromedp.Evaluate[bool]("!!("+js+")"))
 		if v && err == nil {
 			return
@@ -269,7 +288,7 @@ func (tb *tab) ask(question, method string, budget int) {
 		tb.js(fmt.Sprintf(`document.querySelector("#budget").value = %d`, budget))
 	}
 	before := eval[string](tb, `location.hash`)
-	tb.do(chromedp.Click(".ask-form button[type=submit]"))
+	tb.click(".ask-form button[type=submit]")
 	tb.until(fmt.Sprintf(`location.hash.startsWith("#/ask/") && location.hash != %q`, before))
 	tb.until(`document.querySelector(".run")`)
 }

@@ -1,7 +1,9 @@
 package browsertest
 
 import (
+	"context"
 	"fmt"
+	"iter"
 	"math"
 	"math/rand/v2"
 	"strings"
@@ -40,6 +42,38 @@ func thinker(tokens int, delay time.Duration) *llmtest.Scripted {
 		}
 		return s
 	}}
+}
+
+// held is a model whose traces stop after so many pieces of text until they are freed, so
+// that a request still runs however long the page takes.
+type held struct {
+	llm.Generator
+	after int
+	freed chan struct{}
+}
+
+func hold(g llm.Generator, after int) *held { return &held{g, after, make(chan struct{})} }
+
+func (g *held) free() { close(g.freed) }
+
+func (g *held) Generate(ctx context.Context, r llm.Request) iter.Seq[llm.Event] {
+	return func(yield func(llm.Event) bool) {
+		texts := 0
+		for e := range g.Generator.Generate(ctx, r) {
+			if e.Kind == llm.KindText {
+				texts++
+			}
+			if texts > g.after {
+				select {
+				case <-g.freed:
+				case <-ctx.Done():
+				}
+			}
+			if !yield(e) {
+				return
+			}
+		}
+	}
 }
 
 // token has 8 alternatives, the flatter the less sure it is.

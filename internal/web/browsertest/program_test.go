@@ -7,8 +7,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-
-	"github.com/chromedp/chromedp"
 )
 
 // The program as it is built has the page: its built-in model is asked, what was asked
@@ -16,6 +14,8 @@ import (
 func TestProgram(t *testing.T) {
 	p := serveProgram(t, built(t), "sqlite:"+filepath.Join(t.TempDir(), "r.sqlite"))
 	tb := visit(t, p.url)
+	tb.until(`document.querySelector("#p-seed")`)
+	tb.js(`document.querySelector("#p-seed").value = 1`) // else the program draws one, and the answer is what most traces say
 	tb.ask("Ben has 7 baskets of 18 cards. He buys 3 baskets of 3 cards. He gives 60 cards to Ruth. Ruth has 7 times as many cards as Ben has now. How many cards does Ruth have?", "deepconf-high", 32)
 	tb.until(done + ` && document.querySelectorAll(".tokens span").length > 10`)
 	if got := eval[string](tb, `document.querySelector(".m-answer dd").textContent`); got != "525" {
@@ -23,7 +23,7 @@ func TestProgram(t *testing.T) {
 	}
 	tb.js(`location.hash = "#/history"`)
 	tb.until(`document.querySelectorAll(".list tbody a").length == 1`)
-	tb.do(chromedp.Click(".list tbody a"))
+	tb.click(".list tbody a")
 	tb.until(done + ` && document.querySelector(".replay")`)
 	tb.expect("ERR_")
 	if err := p.Process.Signal(syscall.SIGTERM); err != nil {

@@ -2,6 +2,7 @@ package browsertest
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -43,9 +44,10 @@ func grokking(t *testing.T, dir string, upto int) {
 	}
 }
 
+// write puts a file there at once, as programs do: the page looks at any moment.
 func write(t *testing.T, path, text string) {
 	t.Helper()
-	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+	if err := errors.Join(os.WriteFile(path+".new", []byte(text), 0o644), os.Rename(path+".new", path)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -87,7 +89,7 @@ func TestRuns(t *testing.T) {
 	run := tb.begin(record.Run{Kind: "train", Name: "grok <b>bold</b>", Dir: dir})
 	tb.js(`location.hash = "#/runs"`)
 	tb.until(`document.querySelector(".list tbody a")?.textContent == "grok <b>bold</b>"`)
-	tb.do(chromedp.Click(".list tbody a"))
+	tb.click(".list tbody a")
 	tb.until(`document.querySelectorAll(".charts .uplot").length == 2 && document.querySelectorAll(".map").length == 1`)
 	tb.until(`document.querySelector(".slide output").textContent == "16"`)
 	grokking(t, dir, 5000)
@@ -95,16 +97,16 @@ func TestRuns(t *testing.T) {
 	if eval[bool](tb, `!document.querySelector(".report").hidden`) {
 		t.Error("a report is shown before there is one")
 	}
-	write(t, filepath.Join(dir, "report.html"), `<!doctype html><title>r</title><h1>Report of a test</h1><script>
-		try { parent.document.title = "reached"; } catch {}
-		try { sessionStorage.length; parent.postMessage("has storage", "*") } catch {}
-		fetch("/api/about").then(() => parent.postMessage("reached the server", "*"), () => parent.postMessage("kept in", "*"))</script>`)
 	tb.js(`window.said = []; addEventListener("message", (e) => window.said.push(e.data))`)
 	tb.expect("connect-src") // the frame's attempt, which has to fail
 	tb.expect("default-src")
 	tb.expect("violates the following Content Security Policy")
 	tb.expect("Refused to connect")
 	tb.expect("Blocked a frame with origin")
+	write(t, filepath.Join(dir, "report.html"), `<!doctype html><title>r</title><h1>Report of a test</h1><script>
+		try { parent.document.title = "reached"; } catch {}
+		try { sessionStorage.length; parent.postMessage("has storage", "*") } catch {}
+		fetch("/api/about").then(() => parent.postMessage("reached the server", "*"), () => parent.postMessage("kept in", "*"))</script>`)
 	tb.until(`document.querySelector(".report-frame")`)
 	tb.until(`window.said.length > 0`)
 	if said := eval[[]string](tb, `window.said`); len(said) != 1 || said[0] != "kept in" {

@@ -136,7 +136,7 @@ func TestFullSize(t *testing.T) {
 	tb.js(`location.hash = "#/history"`)
 	tb.until(`document.querySelector(".list tbody a")`)
 	began, before := time.Now(), tb.spent()
-	tb.do(chromedp.Click(".list tbody a"))
+	tb.click(".list tbody a")
 	tb.until(done + ` && ` + colours + ` > 10`)
 	opened, shown := tb.spent(), time.Since(began)
 	tb.js(frames)

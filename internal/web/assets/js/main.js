@@ -10,7 +10,7 @@ import * as runs from "./view-runs.js";
 import * as compare from "./view-compare.js";
 
 const main = document.getElementById("main"), link = document.getElementById("link");
-let about = null, leave = () => {};
+let about = null, leave = () => {}, turn = 0;
 
 const views = { ask, history, runs, compare };
 
@@ -28,7 +28,7 @@ export function go(hash) {
 }
 
 async function draw() {
-  const { name, id, query } = route();
+  const { name, id, query } = route(), mine = ++turn;
   leave();
   leave = () => {};
   for (const a of document.querySelectorAll("nav a")) {
@@ -44,11 +44,13 @@ async function draw() {
       document.getElementById("model").title = `${about.model} (${about.backend})`;
     }
   } catch (e) {
+    if (mine !== turn) return;
     const wants = e.status === 401; // the form above asks for it
     main.replaceChildren(h("div", { class: "page" }, h("p", { class: "empty" }, wants ? "This page needs an API key of this server." : e.message + "."),
       wants ? null : h("p", { class: "empty" }, h("button", { type: "button", onclick: draw }, "Try again"))));
     return;
   }
+  if (mine !== turn) return; // the address has changed meanwhile, and that draws by itself
   document.title = { ask: "Ask", history: "History", runs: "Runs", compare: "Compare" }[name] + " · Orrery";
   leave = views[name].view(main, about, id, go, query) || (() => {});
 }
