@@ -255,7 +255,7 @@ func testList(t *testing.T, b *bench) {
 	s := b.open()
 	var ids []string
 	for i := range 10 {
-		r := b.begin(s, record.Run{Kind: []string{"serve", "train"}[i%2], Name: fmt.Sprint("n", i), Method: []string{"single", "deepconf-low"}[i/5], Model: "M", Client: fmt.Sprint("c", i%3),
+		r := b.begin(s, record.Run{Kind: []string{"serve", "train"}[i%2], Name: fmt.Sprintf("n %d", i), Method: []string{"single", "deepconf-low"}[i/5], Model: "M", Client: fmt.Sprint("c", i%3),
 			Question: ptr(fmt.Sprintf("What is 100%% of %d_%d? ÄÖ", i, i)), Result: json.RawMessage(`{}`), Request: fmt.Sprint("q", i)})
 		if i%2 == 0 {
 			b.must(s.End(t.Context(), r))
@@ -288,16 +288,18 @@ func testList(t *testing.T, b *bench) {
 		{record.Filter{Kinds: []string{"train", "serve"}, Method: "single"}, []int{4, 3, 2, 1, 0}},
 		{record.Filter{State: record.Done}, []int{8, 6, 4, 2, 0}},
 		{record.Filter{State: record.Running, Client: "c0"}, []int{9, 3}},
-		{record.Filter{Name: "n4"}, []int{4}},
+		{record.Filter{Name: "n 4"}, []int{4}},
 		{record.Filter{Request: "q4"}, []int{4}},
 		{record.Filter{Model: "m"}, nil},
 		{record.Filter{Since: start.Add(7 * time.Second)}, []int{9, 8, 7}},
 		{record.Filter{Since: start, Until: start.Add(time.Second)}, []int{0}},
 		{record.Filter{Find: "WHAT IS 100% OF 7_7"}, []int{7}},
-		{record.Filter{Find: "1007"}, nil}, // % is no wildcard
-		{record.Filter{Find: "7?7"}, nil},  // nor is _, nor a mark a parameter
-		{record.Filter{Find: "äö"}, nil},   // only ASCII letters match in either case
-		{record.Filter{Find: "N3"}, []int{3}},
+		// What is looked for has a character that no id has: ids are drawn, and are searched as well.
+		{record.Filter{Find: "100%7"}, nil}, // % is no wildcard
+		{record.Filter{Find: "f_7"}, nil},   // nor is _
+		{record.Filter{Find: "7?7"}, nil},   // nor a mark a parameter
+		{record.Filter{Find: "äö"}, nil},    // only ASCII letters match in either case
+		{record.Filter{Find: "N 3"}, []int{3}},
 		{record.Filter{Find: ids[0]}, []int{9}},
 	} {
 		if got := list(c.f); !slices.Equal(got, c.want) {
