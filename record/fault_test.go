@@ -444,13 +444,16 @@ func TestErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	for url, want := range map[string]string{
-		"sqlite:" + text:             "no SQLite database: move it away",
-		"sqlite:" + dir:              "is a directory: choose another place",
-		"sqlite:" + text + "/x/y":    "not a directory: choose another place",
-		"sqlite:":                    "is no store: give sqlite:PATH or postgres://",
-		"mysql://me:secret@host/db":  "is no store",
-		"postgres://me:secret@[/bad": "",
-		"postgres://me:secret@127.0.0.1:1/db?connect_timeout=2": "cannot be reached: start it, or check host and port",
+		"sqlite:" + text:                              "no SQLite database: move it away",
+		"sqlite:" + dir:                               "is a directory: choose another place",
+		"sqlite:" + text + "/x/y":                     "not a directory: choose another place",
+		"sqlite:":                                     "is no store: give sqlite:PATH or postgres://",
+		"mysql://me:secret@host/db":                   "is no store",
+		"postgres://me:secret@[/bad":                  `"…@[/bad" is no store, failed to parse as URL: give`,
+		"postgres://me:se/cret@h/d":                   `"…@h/d" is no store, invalid port`,
+		"postgres://h/d?sslmode=some&password=secret": `"postgres://h/d" is no store, failed to configure TLS: give`,
+		"postgres://me:secret@h/d?sslmode=verify-full&sslrootcert=/none": "open /none: no such file", // a fault of the machine's, not of the URL
+		"postgres://me:secret@127.0.0.1:1/db?connect_timeout=2":          "cannot be reached: start it, or check host and port",
 	} {
 		_, err := Open(t.Context(), url)
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "secret") {

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"strings"
 	"time"
@@ -16,6 +17,21 @@ import (
 
 // schemaLock keeps two processes from migrating at once: "record" in ASCII.
 const schemaLock = 0x7265636f7264
+
+// malformedPostgres says what is wrong with a PostgreSQL URL as such; "": nothing. That a
+// file cannot be read which it names is not.
+func malformedPostgres(url string) string {
+	_, err := pgx.ParseConfig(url)
+	if err == nil || errors.As(err, new(*fs.PathError)) {
+		return ""
+	}
+	_, why, found := strings.Cut(err.Error(), "`: ") // pgx: cannot parse `URL`: WHY (DETAIL)
+	if !found {
+		return "which cannot be read as a URL"
+	}
+	why, _, _ = strings.Cut(why, " (") // the detail may quote any piece of it
+	return why
+}
 
 func (s *Store) openPostgres(url string) error {
 	config, err := pgx.ParseConfig(url)

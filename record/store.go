@@ -60,10 +60,17 @@ func Later() Option { return func(s *Store) { s.later = true } }
 
 // CheckURL reports a url that Open cannot know what to do with.
 func CheckURL(url string) error {
-	if url == "" || strings.HasPrefix(url, "sqlite:") && len(url) > len("sqlite:") || isPostgres(url) {
+	const give = "give sqlite:PATH or postgres://USER@HOST/DATABASE, or nothing for the file in your data folder"
+	switch {
+	case url == "", strings.HasPrefix(url, "sqlite:") && len(url) > len("sqlite:"):
+		return nil
+	case isPostgres(url):
+		if why := malformedPostgres(url); why != "" {
+			return fmt.Errorf("%q is no store, %s: %s", withoutPassword(url), why, give)
+		}
 		return nil
 	}
-	return fmt.Errorf("%q is no store: give sqlite:PATH or postgres://USER@HOST/DATABASE, or nothing for the file in your data folder", withoutPassword(url))
+	return fmt.Errorf("%q is no store: %s", withoutPassword(url), give)
 }
 
 func isPostgres(url string) bool {
@@ -140,6 +147,7 @@ func (s *Store) prepare(ctx context.Context) error {
 
 // withoutPassword cuts what may be one out of something that should be a URL.
 func withoutPassword(url string) string {
+	url, _, _ = strings.Cut(url, "?")
 	if at := strings.LastIndexByte(url, '@'); at >= 0 {
 		return "…" + url[at:]
 	}

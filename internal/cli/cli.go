@@ -113,6 +113,14 @@ Start with:  orrery ask "Compute (14 + 22) * 3 - 58 / 2."`,
 		CompletionOptions: cobra.CompletionOptions{
 			HiddenDefaultCmd: true,
 		},
+		// Also for commands that would only warn that they are not recorded.
+		PersistentPreRunE: func(*cobra.Command, []string) error {
+			if a.store == "" {
+				return nil
+			}
+			_, _, err := a.storeURL()
+			return err
+		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {

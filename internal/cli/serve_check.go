@@ -132,7 +132,7 @@ func maskURL(s string) string {
 		user = u.User.Username() + ":" + masked + "@"
 	}
 	u.User, u.RawQuery = nil, ""
-	out := u.Scheme + "://" + user + strings.TrimPrefix(u.String(), u.Scheme+"://")
+	out := u.Scheme + "://" + user + strings.TrimPrefix(strings.TrimPrefix(u.String(), u.Scheme+":"), "//") // none where all is left out
 	if query != "" {
 		out += "?" + query[1:]
 	}
