@@ -17,10 +17,19 @@ func FuzzUnpack(f *testing.F) {
 		confidences, texts, alternatives := packTrace(&t)
 		f.Add(confidences, texts, alternatives)
 	}
+	// What is short and says that it is long.
+	forged := append([]byte{packVersion}, numbers(1<<16, 1<<16)...)
+	f.Add(forged, append([]byte{packVersion}, repeated(0, 1<<16, 1<<16)...), []byte{packVersion})
+	f.Add(append([]byte{packVersion}, numbers(100, 1<<30)...), append([]byte{packVersion}, repeated(0, 100, math.MaxUint32)...), forged)
 	f.Fuzz(func(t *testing.T, confidences, texts, alternatives []byte) {
+		const room = 1 << 20 // less than what a row may have, so that it is reached
 		var a Trace
-		if err := unpackTrace(&a, confidences, texts, alternatives); err != nil {
+		if err := unpackWithin(room, &a, confidences, texts, alternatives); err != nil {
 			return
+		}
+		// What is stored as it is was there already.
+		if n := int((&op{trace: a}).size()); n > room+8*(len(confidences)+len(texts)+len(alternatives))+1000 {
+			t.Fatalf("%d, %d and %d bytes are unpacked to %d", len(confidences), len(texts), len(alternatives), n)
 		}
 		var b Trace
 		if err := unpackTrace(&b, nil, nil, nil); err != nil {

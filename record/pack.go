@@ -20,8 +20,17 @@ import (
 // are, has four bytes.
 const packVersion = 1
 
-// maxPacked bounds what a part may unpack to: a trace has at most this many values.
-const maxPacked = 1 << 26
+const (
+	// maxPacked bounds numbers that say how much of something follows.
+	maxPacked = 1 << 26
+	// maxUnpacked bounds the bytes that a trace's parts unpack to. A trace of more than
+	// 64 MiB is never written, because a [Queue] does not take it; it measures neither
+	// the different texts of alternatives, some MB, nor their places, a ninth of the rest.
+	maxUnpacked = 96 << 20
+	// maxRatio is what a byte unpacks to at most: a block of Zstandard has at least 4
+	// bytes and makes at most 128 KiB (RFC 8878, 3.1.1.2.3).
+	maxRatio = 128 << 10 / 4
+)
 
 var coder = sync.OnceValue(func() *zstd.Encoder {
 	e, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(2), zstd.WithEncoderCRC(false), zstd.WithLowerEncoderMem(true), zstd.WithWindowSize(1<<20))
@@ -32,7 +41,7 @@ var coder = sync.OnceValue(func() *zstd.Encoder {
 })
 
 var decoder = sync.OnceValue(func() *zstd.Decoder {
-	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(2), zstd.WithDecoderMaxMemory(8*maxPacked))
+	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(2), zstd.WithDecoderMaxMemory(maxUnpacked), zstd.WithDecodeAllCapLimit(true))
 	if err != nil {
 		panic(err)
 	}
@@ -56,6 +65,10 @@ func packTrace(t *Trace) (confidences, texts, alternatives []byte) {
 }
 
 func unpackTrace(t *Trace, confidences, texts, alternatives []byte) error {
+	return unpackWithin(maxUnpacked, t, confidences, texts, alternatives)
+}
+
+func unpackWithin(room int, t *Trace, confidences, texts, alternatives []byte) error {
 	for _, p := range []struct {
 		name string
 		data []byte
@@ -63,7 +76,7 @@ func unpackTrace(t *Trace, confidences, texts, alternatives []byte) error {
 	}{
 		{"confidences", confidences, func(u *unpacker) { t.Confidences = u.floats() }},
 		{"texts", texts, func(u *unpacker) {
-			inner := &unpacker{rest: u.section()}
+			inner := u.inner()
 			t.Text = string(inner.take(inner.count()))
 			t.Reasoning = string(inner.rest)
 			u.err = errors.Join(u.err, inner.err)
@@ -78,7 +91,7 @@ func unpackTrace(t *Trace, confidences, texts, alternatives []byte) error {
 		if p.data == nil {
 			continue
 		}
-		u := &unpacker{rest: p.data}
+		u := &unpacker{rest: p.data, room: &room}
 		if v := u.take(1); u.err == nil && v[0] != packVersion {
 			return fmt.Errorf("its %s are written in form %d and this program knows form %d: use a newer orrery", p.name, v[0], packVersion)
 		}
@@ -177,20 +190,43 @@ func appendTop(out []byte, top [][]float64, texts [][]string) []byte {
 	return appendSection(appendSection(out, words), places)
 }
 
-var errDamaged = errors.New("the stored bytes are damaged; delete the run with 'orrery runs rm'")
+const remedy = "; delete the run with 'orrery runs rm'"
 
-// unpacker reads the compact form. After an error everything reads as empty.
+var (
+	errDamaged = errors.New("the stored bytes are damaged" + remedy)
+	errTooMuch = fmt.Errorf("the stored bytes unpack to more than the %d MiB that a recorded trace can have, so they are forged or damaged%s", maxUnpacked>>20, remedy)
+)
+
+// unpacker reads the compact form. After an error everything reads as empty. Nothing
+// is taken on a length's word: what is made is at most what the bytes that follow can
+// unpack to, and all of it is counted against the room that a trace has.
 type unpacker struct {
 	rest []byte
+	room *int // bytes that may still be made, of all parts
 	err  error
 }
 
-func (u *unpacker) fail() {
+func (u *unpacker) fail() { u.failWith(errDamaged) }
+
+func (u *unpacker) failWith(err error) {
 	if u.err == nil {
-		u.err = errDamaged
+		u.err = err
 	}
 	u.rest = nil
 }
+
+// charge counts bytes that are about to be made.
+func (u *unpacker) charge(n int) bool {
+	if n > *u.room {
+		u.failWith(errTooMuch)
+		return false
+	}
+	*u.room -= n
+	return true
+}
+
+// inner reads what a section holds.
+func (u *unpacker) inner() *unpacker { return &unpacker{rest: u.section(-1), room: u.room} }
 
 // count reads a number that something of that size follows.
 func (u *unpacker) count() int {
@@ -213,14 +249,39 @@ func (u *unpacker) take(n int) []byte {
 	return part
 }
 
-func (u *unpacker) section() []byte {
+// section reads bytes that appendSection wrote: so many, for which the caller has
+// room, or, with -1, as many as they say.
+func (u *unpacker) section(want int) []byte {
 	n := u.count()
 	data := u.take(n >> 1)
-	if u.err != nil || n&1 == 0 {
-		return data
+	if u.err != nil {
+		return nil
 	}
-	out, err := decoder().DecodeAll(data, nil)
-	if err != nil {
+	if n&1 == 0 {
+		if want >= 0 && want != len(data) {
+			u.fail()
+			return nil
+		}
+		return data // a piece of the row
+	}
+	var h zstd.Header
+	if h.Decode(data) != nil {
+		u.fail()
+		return nil
+	}
+	size := 255 // what is shorter than 256 bytes may not say how long it is
+	if h.HasFCS {
+		size = int(min(h.FrameContentSize, math.MaxInt32))
+	}
+	if want >= 0 && h.HasFCS && want != size || size > 255 && size/maxRatio > len(data) {
+		u.fail()
+		return nil
+	}
+	if want < 0 && !u.charge(size) {
+		return nil
+	}
+	out, err := decoder().DecodeAll(data, make([]byte, 0, size))
+	if err != nil || want >= 0 && len(out) != want {
 		u.fail()
 		return nil
 	}
@@ -231,28 +292,24 @@ func (u *unpacker) section() []byte {
 func (u *unpacker) floats() []float64 {
 	n := u.count()
 	flags := u.take(1)
-	if u.err != nil {
+	if u.err != nil || !u.charge(8*n) {
 		return nil
 	}
 	var missing []byte
 	absent := 0
 	if flags[0]&someMissing != 0 {
-		missing = u.section()
-		if len(missing) != (n+7)/8 {
-			u.fail()
+		missing = u.section((n + 7) / 8)
+		if u.err != nil {
 			return nil
 		}
-	}
-	for i := range n {
-		if missing != nil && missing[i/8]>>(i%8)&1 == 1 {
-			absent++
+		for i := range n {
+			absent += int(missing[i/8] >> (i % 8) & 1)
 		}
 	}
-	bits := make([]uint64, 0)
+	var bits []uint64
 	for p := range planes(flags[0]) {
-		plane := u.section()
-		if u.err != nil || len(plane) != n-absent {
-			u.fail()
+		plane := u.section(n - absent)
+		if u.err != nil {
 			return nil
 		}
 		if p == 0 { // after the first plane has shown that there are so many
@@ -280,23 +337,44 @@ func (u *unpacker) floats() []float64 {
 
 func (u *unpacker) top() (top [][]float64, texts [][]string) {
 	n := u.count()
-	counts := &unpacker{rest: u.section()}
+	counts := u.inner()
 	values := u.floats()
 	tokens := u.count()
-	words := &unpacker{rest: u.section()}
-	places := &unpacker{rest: u.section()}
+	words := u.inner()
+	places := u.inner()
+	// Each list takes a byte or more to say how long it is.
+	if u.err != nil || n > len(counts.rest) || tokens > len(places.rest) {
+		u.fail()
+		return nil, nil
+	}
+	if !u.charge(sliceBytes * (n + tokens)) {
+		return nil, nil
+	}
+	if n > 0 {
+		top = make([][]float64, 0, n)
+	}
 	for range n {
 		m := counts.count()
-		if u.err != nil || counts.err != nil || m > len(values) {
+		if counts.err != nil || m > len(values) {
 			u.fail()
 			return nil, nil
 		}
 		top = append(top, slices.Clip(values[:m]))
 		values = values[m:]
 	}
-	var known []string
+	all := 0
+	for w := *words; len(w.rest) > 0; all++ {
+		w.take(w.count())
+	}
+	if !u.charge(stringBytes*all + len(words.rest)) {
+		return nil, nil
+	}
+	known := make([]string, 0, all)
 	for len(words.rest) > 0 {
 		known = append(known, string(words.take(words.count())))
+	}
+	if tokens > 0 {
+		texts = make([][]string, 0, tokens)
 	}
 	for range tokens {
 		m := places.count()
@@ -304,7 +382,13 @@ func (u *unpacker) top() (top [][]float64, texts [][]string) {
 			u.fail()
 			return nil, nil
 		}
+		if !u.charge(stringBytes * m) {
+			return nil, nil
+		}
 		var list []string
+		if m > 0 {
+			list = make([]string, 0, m)
+		}
 		for range m {
 			at := places.count()
 			if places.err != nil || at >= len(known) {
@@ -320,3 +404,6 @@ func (u *unpacker) top() (top [][]float64, texts [][]string) {
 	}
 	return top, texts
 }
+
+// What a slice and a string take beside what is in them.
+const sliceBytes, stringBytes = 24, 16
