@@ -166,7 +166,7 @@ func TestServesFromScratch(t *testing.T) {
 	if said, err := inside("ready", url).CombinedOutput(); err != nil {
 		t.Errorf("ready: %v\n%s", err, said)
 	}
-	r, err := http.NewRequest(http.MethodPost, url+"/v1/chat/completions", strings.NewReader(`{"messages": [{"role": "user", "content": "Compute 3 * (4 + 5)."}], "orrery": {"method": "majority", "budget": 3}}`))
+	r, err := http.NewRequest(http.MethodPost, url+"/v1/chat/completions", strings.NewReader(`{"messages": [{"role": "user", "content": "Compute 3 * (4 + 5)."}], "seed": 1, "orrery": {"method": "majority", "budget": 3}}`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -237,7 +237,7 @@ func TestDashboard(t *testing.T) {
 	if err := json.NewDecoder(out).Decode(&hello); err != nil {
 		t.Fatal(err)
 	}
-	resp, err := http.Post("http://"+hello.Address+"/v1/chat/completions", "application/json", strings.NewReader(`{"messages": [{"role": "user", "content": "Compute 3 * (4 + 5)."}], "orrery": {"method": "deepconf-high", "budget": 4, "warmup": 2}}`))
+	resp, err := http.Post("http://"+hello.Address+"/v1/chat/completions", "application/json", strings.NewReader(`{"messages": [{"role": "user", "content": "Compute 3 * (4 + 5)."}], "seed": 1, "orrery": {"method": "deepconf-high", "budget": 4, "warmup": 2}}`))
 	if err != nil {
 		t.Fatal(err)
 	}

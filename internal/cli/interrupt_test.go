@@ -56,7 +56,7 @@ func interruptedRun(t *testing.T, finish int, on string, args ...string) (code i
 	server := httptest.NewServer(fake)
 	defer server.Close()
 	// A display that never comes must fail the test, not hang it.
-	defer time.AfterFunc(20*time.Second, func() { cancel(errors.New("nothing was shown")) }).Stop()
+	defer time.AfterFunc(2*time.Minute, func() { cancel(errors.New("nothing was shown")) }).Stop()
 	errw, outw := &trigger{on: on, cancel: cancel}, &strings.Builder{}
 	args = append(args, "--upstream", server.URL, "--dialect", "vllm")
 	code = run(ctx, args, strings.NewReader(""), outw, errw)

@@ -47,7 +47,7 @@ func (c *console) String() string {
 func (c *console) wait(t *testing.T, pattern string) string {
 	t.Helper()
 	re := regexp.MustCompile(pattern)
-	for limit := time.After(30 * time.Second); ; {
+	for limit := time.After(2 * time.Minute); ; {
 		if m := re.FindString(c.String()); m != "" {
 			return m
 		}

@@ -2,10 +2,13 @@ package cli
 
 import (
 	"encoding/json"
+	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -18,6 +21,24 @@ func backend(t *testing.T, model string) (*httptest.Server, *llmtest.Fake) {
 	s := httptest.NewServer(f)
 	t.Cleanup(s.Close)
 	return s, f
+}
+
+// refuse ends a backend. Its address refuses connections for the rest of the test: were
+// its port free, another test's server might get it.
+func refuse(t *testing.T, s *httptest.Server) {
+	t.Helper()
+	at := s.Listener.Addr().(*net.TCPAddr)
+	s.CloseClientConnections()
+	s.Close()
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { syscall.Close(fd) })
+	// Bound, and not listened on; the connections that were served may still be known.
+	if err := errors.Join(syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1), syscall.Bind(fd, &syscall.SockaddrInet4{Port: at.Port, Addr: [4]byte(at.IP.To4())})); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // exchanged is the body of a reply, and its status.
@@ -63,8 +84,7 @@ func TestServeSeveral(t *testing.T) {
 	if a, b := len(oneFake.Calls())-began[0], len(twoFake.Calls())-began[1]; a != 8 || b != 8 {
 		t.Errorf("four requests of four traces were shared %d to %d", a, b)
 	}
-	one.CloseClientConnections()
-	one.Close()
+	refuse(t, one)
 	for range 4 {
 		ask()
 	}
@@ -76,8 +96,7 @@ func TestServeSeveral(t *testing.T) {
 	if !strings.Contains(metrics, `orrery_upstream_healthy{upstream="`+name+`"} 1`) || !strings.Contains(metrics, `orrery_trace_duration_seconds_count{upstream="`+name+`"}`) {
 		t.Error("the metrics lack what is left")
 	}
-	two.CloseClientConnections()
-	two.Close()
+	refuse(t, two)
 	for began := time.Now(); ; {
 		status, body := exchanged(t, url+"/v1/chat/completions", `{"messages": [{"role": "user", "content": "?"}]}`)
 		if status != 502 || !strings.Contains(body, "unreachable") {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -146,12 +145,6 @@ func TestWordsAreCut(t *testing.T) {
 
 // Connection failures by kind, over real sockets.
 func TestConnectionErrors(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	closed := "http://" + l.Addr().String()
-	l.Close()
 	plain := httptest.NewServer(&llmtest.Fake{Dialect: "vllm"})
 	defer plain.Close()
 	secure := httptest.NewUnstartedServer(&llmtest.Fake{Dialect: "vllm"})
@@ -162,7 +155,7 @@ func TestConnectionErrors(t *testing.T) {
 		url  string
 		kind llm.ErrorKind
 	}{
-		"refused":             {closed, llm.Unreachable},
+		"refused":             {"http://127.0.0.1:1", llm.Unreachable}, // not a port that was free a moment ago: another test may have it by now
 		"unknown authority":   {secure.URL, llm.TLS},
 		"TLS to a plain port": {strings.Replace(plain.URL, "http:", "https:", 1), llm.TLS},
 	} {

@@ -22,7 +22,13 @@ func TestNode(t *testing.T) {
 	ctx := within(t)
 	seen := http.NewServeMux()
 	say := func(w http.ResponseWriter, v any) { json.NewEncoder(w).Encode(v) }
-	seen.HandleFunc("/reason", func(w http.ResponseWriter, r *http.Request) { say(w, s.reason(ctx, r.FormValue("id"))) })
+	seen.HandleFunc("/reason", func(w http.ResponseWriter, r *http.Request) {
+		at := s
+		if r.FormValue("at") == "full" {
+			at = full
+		}
+		say(w, at.reason(ctx, r.FormValue("id")))
+	})
 	seen.HandleFunc("/asked", func(w http.ResponseWriter, r *http.Request) { model.asked(ctx, r.FormValue("prompt")); say(w, true) })
 	seen.HandleFunc("/left", func(w http.ResponseWriter, r *http.Request) {
 		left, sent := model.left(ctx, r.FormValue("prompt"))

@@ -365,7 +365,8 @@ func TestRetry(t *testing.T) {
 	ctx := within(t)
 	hold, release := context.WithCancel(ctx)
 	first := client(s)
-	stream := first.Chat.Completions.NewStreaming(hold, about("scripted", "Think slowly"))
+	var held *http.Response
+	stream := first.Chat.Completions.NewStreaming(hold, about("scripted", "Think slowly"), option.WithResponseInto(&held))
 	if !stream.Next() {
 		t.Fatal(stream.Err())
 	}
@@ -379,6 +380,9 @@ func TestRetry(t *testing.T) {
 					t.Error("429 does not say when to come again")
 				}
 				release()
+				if got := s.reason(ctx, held.Header.Get("X-Request-Id")); got != "client_cancelled" { // its place is free, however busy the machine is
+					t.Errorf("the request that held the place ended as %q", got)
+				}
 			}
 		}
 		return resp, err
@@ -391,10 +395,8 @@ func TestRetry(t *testing.T) {
 	release()
 	stream.Close()
 	hold, release = context.WithCancel(ctx)
-	for stream = first.Chat.Completions.NewStreaming(hold, about("scripted", "Think slowly")); !stream.Next(); stream = first.Chat.Completions.NewStreaming(hold, about("scripted", "Think slowly")) {
-		if ctx.Err() != nil {
-			t.Fatal(stream.Err())
-		}
+	if stream = first.Chat.Completions.NewStreaming(hold, about("scripted", "Think slowly"), option.WithResponseInto(&held)); !stream.Next() {
+		t.Fatal(stream.Err())
 	}
 	statuses = statuses[:0]
 	began := time.Now()
@@ -426,7 +428,7 @@ func TestHiddenThoughts(t *testing.T) {
 	s := start(t, "--model", "../../internal/local/superposition")
 	c := client(s)
 	const question = "Every wumpus is a gorpus. Every gorpus is a yumpus. Every lempus is a sterpus. Alex is a wumpus. Is Alex a yumpus or sterpus?"
-	stream := c.Chat.Completions.NewStreaming(within(t), about("", question), option.WithJSONSet("orrery.thoughts", 2))
+	stream := c.Chat.Completions.NewStreaming(within(t), about("", question), option.WithJSONSet("orrery.thoughts", 2), option.WithJSONSet("seed", 1))
 	var sum openai.ChatCompletionAccumulator
 	held := 0
 	for stream.Next() {

@@ -168,13 +168,14 @@ func (b *books) close(which int, r *replica) (bad []string) {
 // contradiction says why a client's and the server's view of a request cannot
 // both be true; "" if they can. A client that leaves may leave after the end.
 func contradiction(e *entry) string {
+	gone := []server.Reason{server.ClientCancelled, server.Completed, server.BadRequest, server.UpstreamError, server.Rejected, server.Deadline}
 	could := map[outcome][]server.Reason{
 		answered:   {server.Completed, server.Deadline, server.UpstreamError, server.Drained},
 		errorEvent: {server.UpstreamError, server.Deadline},
 		refused4xx: {server.BadRequest, server.Unauthorized, server.Rejected},
 		failed5xx:  {server.UpstreamError, server.Deadline},
-		unsent:     {server.ClientCancelled, server.Completed, server.UpstreamError},
-		left:       {server.ClientCancelled, server.Completed, server.BadRequest, server.UpstreamError, server.Rejected, server.Deadline},
+		unsent:     gone, // it was on its way after all
+		left:       gone,
 	}
 	if !slices.Contains(could[e.seen], e.reason) {
 		return ", which cannot both be"

@@ -272,7 +272,7 @@ func TestSoak(t *testing.T) {
 		bad = append(bad, fmt.Sprintf("the model's server still works on %d requests", n))
 	}
 	left := runtime.NumGoroutine()
-	for wait := time.Now(); left > before+len(places) && time.Since(wait) < 5*time.Second; left = runtime.NumGoroutine() {
+	for wait := time.Now(); left > before+2*len(places) && time.Since(wait) < time.Minute; left = runtime.NumGoroutine() {
 		runtime.Gosched()
 	}
 	fmt.Fprintf(out, "\ngoroutines: %d before, %d after\n", before, left)
