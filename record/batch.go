@@ -105,14 +105,14 @@ func (b *Batch) Begin(r *Run) error {
 }
 
 // changing are the columns that Update writes, and changed their values.
-const changing = `name, method, model, state, ended, dir, report, keep, question, answer, tokens, saved, traces, config, metrics, error, result, own_bytes`
+const changing = `name, method, model, state, ended, dir, report, keep, question, answer, tokens, saved, traces, config, metrics, error, result, votes, own_bytes`
 
 // each is a parameter for each column.
 func each(columns string) string { return strings.Repeat(", ?", 1+strings.Count(columns, ",")) }
 
 func changed(r *Run) []any {
 	v := []any{clean(r.Name), clean(r.Method), clean(r.Model), string(r.State), micros(r.Ended), clean(r.Dir), clean(r.Report), r.Keep,
-		cleaned(r.Question), cleaned(r.Answer), r.Tokens, r.Saved, r.Traces, string(r.Config), string(r.Metrics), clean(r.Error), string(r.Result)}
+		cleaned(r.Question), cleaned(r.Answer), r.Tokens, r.Saved, r.Traces, string(r.Config), string(r.Metrics), clean(r.Error), string(r.Result), string(r.Votes)}
 	size := rowBytes
 	for _, x := range v {
 		switch x := x.(type) {

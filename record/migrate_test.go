@@ -67,6 +67,13 @@ func TestMigrate(t *testing.T) {
 						t.Fatal(err)
 					}
 					checkFixture(t, s)
+					want := "" // it was not recorded then
+					if version >= 4 {
+						want = `{"answers":["2"],"votes":[]}`
+					}
+					if r, err := s.Run(t.Context(), "aaaaaa"); err != nil || string(r.Votes) != want {
+						t.Errorf("votes %s, %v", r.Votes, err)
+					}
 					if err := s.Close(); err != nil {
 						t.Fatal(err)
 					}

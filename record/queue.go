@@ -161,7 +161,7 @@ func (o *op) size() int64 {
 		}
 		return len(*s)
 	}
-	n := 1000 + len(o.run.Config) + len(o.run.Metrics) + len(o.run.Result) + text(o.run.Question) + text(o.run.Answer)
+	n := 1000 + len(o.run.Config) + len(o.run.Metrics) + len(o.run.Result) + len(o.run.Votes) + text(o.run.Question) + text(o.run.Answer)
 	n += 300 * len(o.traces)
 	for _, t := range o.traces {
 		n += len(t.Detail)

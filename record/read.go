@@ -38,7 +38,7 @@ func scanRun(row interface{ Scan(...any) error }, more ...any) (Run, error) {
 	return r, err
 }
 
-// List reads runs, the newest first, without their Result.
+// List reads runs, the newest first, without their Result and Votes.
 func (s *Store) List(ctx context.Context, f Filter) ([]Run, error) {
 	if err := s.prepare(ctx); err != nil {
 		return nil, err
@@ -131,13 +131,13 @@ func (s *Store) Run(ctx context.Context, id string) (*Run, error) {
 	if err := s.prepare(ctx); err != nil {
 		return nil, err
 	}
-	var result string
+	var result, votes string
 	one := func(row *sql.Row) (*Run, error) {
-		r, err := scanRun(row, &result)
-		r.Result = raw(result)
+		r, err := scanRun(row, &result, &votes)
+		r.Result, r.Votes = raw(result), raw(votes)
 		return &r, err
 	}
-	r, err := one(s.read.QueryRowContext(ctx, s.q(selectRun+`, result FROM orrery_run WHERE id = ?`), id))
+	r, err := one(s.read.QueryRowContext(ctx, s.q(selectRun+`, result, votes FROM orrery_run WHERE id = ?`), id))
 	if err == nil {
 		return r, nil
 	}
@@ -156,7 +156,7 @@ func (s *Store) Run(ctx context.Context, id string) (*Run, error) {
 	case n > 1:
 		return nil, fmt.Errorf("run %.100q: %w, %d of them: give more of its id", id, ErrAmbiguous, n)
 	}
-	r, err = one(s.read.QueryRowContext(ctx, s.q(selectRun+`, result FROM orrery_run WHERE id = ?`), found))
+	r, err = one(s.read.QueryRowContext(ctx, s.q(selectRun+`, result, votes FROM orrery_run WHERE id = ?`), found))
 	if errors.Is(err, sql.ErrNoRows) { // deleted in between
 		return nil, notFound(id)
 	}

@@ -47,7 +47,8 @@ type Run struct {
 
 	Config  json.RawMessage // parameters, with defaults filled in
 	Metrics json.RawMessage // an object of last values, by name
-	Result  json.RawMessage // what --json prints; not filled in by [Store.List]
+	Result  json.RawMessage // what --json prints; like Votes not filled in by [Store.List]
+	Votes   json.RawMessage // how the vote shifted, as whoever wrote it reads it; nil: not known
 	Error   string
 }
 

@@ -27,6 +27,7 @@ type entry struct {
 
 	mu     sync.Mutex // the streams' goroutines write into traces
 	traces []*trace
+	votes  votes
 }
 
 // trace is one that has not ended yet.
@@ -171,6 +172,11 @@ func (e *entry) Event(ev reason.Event) {
 		e.begin(&ev)
 	case reason.TraceStarted:
 		e.traces = append(e.traces, &trace{retryOf: ev.RetryOf, t: record.Trace{Run: e.run.ID, Number: ev.Trace, Phase: string(ev.Phase), Seed: ev.Seed}})
+	case reason.Vote:
+		if !e.j.keeps(record.KeepText) {
+			ev = e.labels.vote(ev)
+		}
+		e.votes.add(ev)
 	case reason.TraceProgress:
 		if e.j.keeps(record.KeepText) {
 			t := e.traces[ev.Trace]
@@ -244,7 +250,7 @@ func (e *entry) Ended(end server.Ended) {
 	default:
 		e.run.State = record.Done
 	}
-	e.run.Traces = len(e.traces)
+	e.run.Traces, e.run.Votes = len(e.traces), encode(&e.votes)
 	decided := make([]record.Trace, 0, len(e.traces))
 	if r := end.Result; r != nil {
 		shown := r

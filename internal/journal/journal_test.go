@@ -51,13 +51,19 @@ func opened(t *testing.T, o Options) (*Journal, *record.Store) {
 // recorded run.
 func think(t *testing.T, j *Journal, s *record.Store, g llm.Generator, method string, p reason.Params) (*reason.Result, *record.Run) {
 	t.Helper()
+	return thinkWith(t, j, s, g, method, p, func(w server.Watch) server.Watch { return w })
+}
+
+// thinkWith is think under the eyes of whoever wraps the journal.
+func thinkWith(t *testing.T, j *Journal, s *record.Store, g llm.Generator, method string, p reason.Params, wrap func(server.Watch) server.Watch) (*reason.Result, *record.Run) {
+	t.Helper()
 	m, err := reason.Lookup(method)
 	if err != nil {
 		t.Fatal(err)
 	}
 	id := fmt.Sprint("request ", record.NewID(time.Now()))
 	q := reason.Ask("What is SECRETQUESTION?")
-	w := j.Asked(server.Asked{ID: id, Time: time.Now(), Client: "alice", Route: "/v1/chat/completions", Model: g.Info().Model, Method: method, Question: q, Params: p})
+	w := wrap(j.Asked(server.Asked{ID: id, Time: time.Now(), Client: "alice", Route: "/v1/chat/completions", Model: g.Info().Model, Method: method, Question: q, Params: p}))
 	res, err := m.Run(t.Context(), w.Tap(g), q, p, w.Event)
 	end := server.Ended{Time: time.Now(), Reason: server.Completed, Result: res}
 	if err != nil {

@@ -151,11 +151,16 @@ func (p *Page) pastRequest(w http.ResponseWriter, r *http.Request) {
 		failRecord(w, err)
 		return
 	}
-	reply(w, http.StatusOK, map[string]any{"run": p.pastRun(run), "keep": run.Keep, "own": own, "resolved": own.Resolved(), "shown": pastShown(run, traces)})
+	f, err := pastShown(run, traces)
+	if err != nil {
+		fail(w, http.StatusInternalServerError, err.Error())
+		return
+	}
+	reply(w, http.StatusOK, map[string]any{"run": p.pastRun(run), "keep": run.Keep, "own": own, "resolved": own.Resolved(), "shown": f})
 }
 
 // pastShown is a recorded request as a frame.
-func pastShown(run *record.Run, traces []record.Trace) shown {
+func pastShown(run *record.Run, traces []record.Trace) (shown, error) {
 	var set settings
 	var res reason.Result
 	h := head{ID: run.ID, Time: run.Started, Model: run.Model, Method: run.Method, State: pastState(run.State), Error: run.Error}
@@ -191,7 +196,12 @@ func pastShown(run *record.Run, traces []record.Trace) shown {
 	for i := range traces {
 		f.Traces = append(f.Traces, pastTrace(&traces[i], window, res.S))
 	}
-	return f
+	list, known, err := journal.Votes(run)
+	f.NoVotes = !known
+	for _, v := range list {
+		f.Votes = append(f.Votes, newVoted(v.Vote, v.Others))
+	}
+	return f, err
 }
 
 func pastState(s record.State) string {

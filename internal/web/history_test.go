@@ -108,6 +108,10 @@ func TestHistoryIsWhatWasShown(t *testing.T) {
 	if *past.Run.Question != "2+2?" || st.head.Question != "2+2?" {
 		t.Errorf("the question is %q, in short %q", st.head.Question, *past.Run.Question)
 	}
+	was, _ := json.Marshal(live.votes)
+	if is, _ := json.Marshal(st.votes); string(is) != string(was) || len(st.votes) < 3 {
+		t.Errorf("the vote shifted as\n%s\nand live as\n%s", is, was)
+	}
 	if len(st.traces) != len(live.traces) || st.used != live.used {
 		t.Fatalf("%d traces and %d tokens, live %d and %d", len(st.traces), st.used, len(live.traces), live.used)
 	}
@@ -143,6 +147,37 @@ func TestHistoryIsWhatWasShown(t *testing.T) {
 	r.get("/api/history/"+run.ID+"/traces/0", &text)
 	if !strings.Contains(text.Text, "boxed{4}") {
 		t.Errorf("trace 0 says %q", text.Text)
+	}
+}
+
+// TestHistoryWithoutVotes: of a request that was recorded before votes were, the page
+// says that they are not known; of forged ones, that they are damaged.
+func TestHistoryWithoutVotes(t *testing.T) {
+	r := startRecorded(t, paced(0, 20), record.KeepDefault)
+	_, run := r.think(`{"question": "2+2?", "method": "majority", "params": {"budget": 4}}`)
+	whole, err := r.store.Run(t.Context(), run.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := func(votes string) (status int, body string) {
+		t.Helper()
+		whole.Votes = json.RawMessage(votes)
+		if err := r.store.Update(t.Context(), whole); err != nil {
+			t.Fatal(err)
+		}
+		status, _, body = r.do("GET", "/api/history/"+run.ID, "")
+		return status, body
+	}
+	if status, body := shown(string(whole.Votes)); status != http.StatusOK || strings.Contains(body, `"no_votes"`) || !strings.Contains(body, `"votes":[{"used"`) {
+		t.Errorf("with votes: %d %s", status, body)
+	}
+	if status, body := shown(""); status != http.StatusOK || !strings.Contains(body, `"no_votes":true`) || strings.Contains(body, `"votes":[{"used"`) {
+		t.Errorf("without votes: %d %s", status, body)
+	}
+	for _, forged := range []string{`{`, `{"answers":["4"],"votes":[{"used":1,"leader":1}]}`, `{"answers":[],"votes":[{"classes":[[0,1,1]]}]}`, `{"answers":["4"],"votes":[{"classes":[[-1,1,1]]}]}`} {
+		if status, body := shown(forged); status != http.StatusInternalServerError || !strings.Contains(body, "are damaged") {
+			t.Errorf("%s: %d %s", forged, status, body)
+		}
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"orrery/internal/journal"
 	"orrery/internal/server"
 	"orrery/think/llm"
 	"orrery/think/reason"
@@ -131,7 +132,7 @@ type class struct {
 }
 
 const (
-	mostClasses = 12
+	mostClasses = journal.MostClasses
 	textShown   = 1 << 20 // bytes of the winning text in a frame; all of it is the trace's
 	labelLength = 400     // bytes of an answer or a question where it is a label
 )
@@ -171,7 +172,7 @@ func (s *show) event(e reason.Event) int {
 	case reason.Warning:
 		s.warnings = append(s.warnings, e)
 	case reason.Vote:
-		s.votes = append(s.votes, s.voted(e))
+		s.votes = append(s.votes, newVoted(e, 0))
 	case reason.TraceStarted:
 		s.traces = append(s.traces, &trace{head: traceHead{Phase: e.Phase, Seed: e.Seed, MaxTokens: e.MaxTokens, RetryOf: e.RetryOf, State: stateRunning}})
 		return e.Trace
@@ -240,8 +241,9 @@ func (s *show) used() (n int) {
 	return n
 }
 
-func (s *show) voted(e reason.Vote) voted {
-	v := voted{Used: s.used(), Leader: label(e.Leader), Beta: e.Beta, Filter: e.Calibrated}
+// newVoted is a state of the vote. Others are the weight of classes that e lacks.
+func newVoted(e reason.Vote, others float64) voted {
+	v := voted{Used: e.Used, Leader: label(e.Leader), Beta: e.Beta, Filter: e.Calibrated, Others: others}
 	for i, c := range e.Classes {
 		if i < mostClasses {
 			v.Classes = append(v.Classes, class{clip(c.Answer, labelLength), c.Weight, c.Count})
@@ -359,6 +361,7 @@ type shown struct {
 	Saved    *float64         `json:"saved"`
 	Traces   []shownTrace     `json:"traces,omitempty"`
 	VotesAt  int              `json:"votes_at"`
+	NoVotes  bool             `json:"no_votes,omitempty"` // how the vote shifted is not known
 	Votes    []voted          `json:"votes,omitempty"`
 	Warnings []reason.Warning `json:"warnings,omitempty"`
 	Gone     bool             `json:"gone,omitempty"` // it is no longer kept here

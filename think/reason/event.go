@@ -99,6 +99,7 @@ type TraceFinished struct {
 // Vote is the state of the vote after a completion: the answer that the run
 // would give if it had to stop now.
 type Vote struct {
+	Used       int      `json:"used"` // tokens of all traces by then, as [Tokens.Used] counts them
 	Leader     *string  `json:"leader"`
 	Beta       *float64 `json:"beta"`
 	Calibrated bool     `json:"calibrated"` // false: unfiltered, because s does not exist yet

@@ -150,7 +150,7 @@ func (e *engine) report(s *stream) {
 // vote is the state of the vote as an event.
 func (e *engine) vote() Vote {
 	o := e.m.Outcome()
-	ev := Vote{Calibrated: e.m.Calibrated(), Classes: classes(o.Tally)}
+	ev := Vote{Used: e.m.Used(), Calibrated: e.m.Calibrated(), Classes: classes(o.Tally)}
 	if o.Winner >= 0 {
 		ev.Leader = &o.Answer
 	}

@@ -265,12 +265,17 @@ func (tb *tab) recorded() {
 }
 
 // What was asked is found again, opened, and replayed with other settings, side by side.
+// keys are the answers whose shares of the vote are drawn.
+const keys = `[...document.querySelectorAll(".shift .keys span")].map(s => s.textContent).join("|")`
+
 func TestHistory(t *testing.T) {
 	tb := open(t, thinker(150, 0))
 	tb.until(`document.querySelector("#p-concurrency")`)
 	tb.js(`document.querySelector("#p-concurrency").value = 1`) // so that which traces end before a vote is clear is the same in every run
 	tb.ask("How many rooks?", "deepconf-high", 32)
 	tb.recorded()
+	tb.until(`document.querySelector(".shift canvas") && ` + keys + ` != ""`)
+	live := eval[string](tb, keys)
 	tb.ask("How many queens?", "majority", 3)
 	tb.recorded()
 	// At once, because the second key has to come soon, which a busy machine may not let it.
@@ -281,6 +286,12 @@ func TestHistory(t *testing.T) {
 	tb.click(".list tbody a")
 	tb.until(done + ` && document.querySelector(".question").textContent == "How many rooks?"`)
 	tb.until(colours + ` > 10`)
+	// The vote as it shifted, drawn as it was live.
+	tb.until(`document.querySelector(".shift canvas") && document.querySelector(".shift").offsetHeight > 0`)
+	if past := eval[string](tb, keys); past != live {
+		t.Errorf("how the vote shifted is drawn for %q, live for %q", past, live)
+	}
+	tb.until(`new Set(new Uint32Array((c => c.getContext("2d").getImageData(0, 0, c.width, c.height).data.buffer)(document.querySelector(".shift canvas")))).size > 3`)
 	tb.until(`document.querySelectorAll(".tokens span").length > 20`)
 	tb.do(chromedp.Focus(".strips"), chromedp.KeyEvent("\r"))
 	tb.until(`document.querySelector(".trace > .long-text pre.text").textContent.includes("boxed")`)

@@ -47,6 +47,7 @@ export class Ask {
     this.head = null;
     this.traces = [];
     this.votes = [];
+    this.unvoted = false; // how the vote shifted is not known
     this.warnings = [];
     this.used = 0;
     this.saved = null;
@@ -64,6 +65,7 @@ export class Ask {
     this.used = f.used;
     this.saved = f.saved;
     if (f.warnings) this.warnings = f.warnings;
+    if (f.no_votes) this.unvoted = true;
     if (f.votes) this.votes = this.votes.slice(0, f.votes_at).concat(f.votes);
     const changed = [];
     for (const t of f.traces || []) {

@@ -48,6 +48,11 @@ export class Votes {
 
   // shift draws the leaders' shares over the tokens that had been spent.
   shift(ask, leaders) {
+    if (ask.unvoted) {
+      this.room.replaceChildren(h("h3", {}, "How it shifted"), h("p", { class: "soft" }, "Not known: it was not recorded."));
+      this.room.hidden = false;
+      return;
+    }
     if (ask.votes.length < 3 || this.shown === ask.votes.length) return;
     this.shown = ask.votes.length;
     if (leaders.join("\n") !== this.leaders.join("\n")) {
