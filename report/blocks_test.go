@@ -97,6 +97,7 @@ func TestAnyNumbersGiveWellFormedDrawings(t *testing.T) {
 				m.Diverging, m.Rows, m.Columns = true, []string{"a"}, []string{"b"}
 				blocks = append(blocks, m,
 					Histogram{X: a, Y: a, Edges: v, Series: []Counts{{Counts: u}}, Marks: []Mark{{At: 1}}},
+					Histogram{X: a, Y: a, Edges: v, Series: []Counts{{Counts: u}, {Counts: v}}, Overlaid: true},
 					BarChart{Y: a, Categories: []string{"x", "y"}, Series: []Group{{Values: v, Low: u, High: v}, {Values: u}}},
 					BarChart{Y: a, Categories: []string{"x", "y"}, Series: []Group{{Values: v}, {Values: u}}, Stacked: true},
 					Stripes{Colour: a, Stripes: []Stripe{{Values: v, Borders: []int{-1, 0, 1, 2, 99}}, {Values: u}}},
@@ -104,6 +105,22 @@ func TestAnyNumbersGiveWellFormedDrawings(t *testing.T) {
 				page := render(t, Page{Blocks: []Block{Columns(blocks)}})
 				t.Run(name+"/"+name2, func(t *testing.T) { checkDrawings(t, page) })
 			}
+		}
+	}
+}
+
+// TestOverlaidSeriesShareTheFloor: equal counts of two series are the same rectangle
+// where they are overlaid, and one on top of the other where they are not.
+func TestOverlaidSeriesShareTheFloor(t *testing.T) {
+	place := regexp.MustCompile(`<rect x="([^"]*)" y="([^"]*)" width="[^"]*" height="([^"]*)" fill="[^"]*" fill-opacity`)
+	for _, overlaid := range []bool{false, true} {
+		bars := place.FindAllStringSubmatch(render(t, Page{Blocks: []Block{
+			Histogram{Edges: []float64{0, 1}, Series: []Counts{{Counts: []float64{2}}, {Counts: []float64{2}}}, Overlaid: overlaid}}}), -1)
+		if len(bars) != 2 {
+			t.Fatalf("%d bars, want 2", len(bars))
+		}
+		if a, b := bars[0], bars[1]; a[1] != b[1] || a[3] != b[3] || (a[2] == b[2]) != overlaid {
+			t.Errorf("overlaid %v: bars at %v and %v", overlaid, a[1:], b[1:])
 		}
 	}
 }

@@ -8,12 +8,13 @@ import (
 // Histogram draws counts per bin. Series stand on each other, so that the outline
 // is their sum; on a logarithmic Y, where sums can't be read, each has its own line.
 type Histogram struct {
-	Title   string
-	Caption string
-	X, Y    Axis
-	Edges   []float64 // of the bins, rising: one more than counts
-	Series  []Counts
-	Marks   []Mark // such as the energies that theory allows
+	Title    string
+	Caption  string
+	X, Y     Axis
+	Edges    []float64 // of the bins, rising: one more than counts
+	Overlaid bool      // series stand in front of each other, each from 0, as shares of different wholes must; false: on top of each other, except where Y is logarithmic
+	Series   []Counts
+	Marks    []Mark // such as the energies that theory allows
 }
 
 // Counts are one series of a histogram: up to four can be told apart.
@@ -47,8 +48,11 @@ func (h Histogram) writeHTML(w *writer) {
 		}
 	}
 	ys := [][]float64{sums, {0}}
-	if h.Y.Log {
+	switch {
+	case h.Y.Log:
 		ys = [][]float64{each, {0.5}} // a count of 1 stands above the axis
+	case h.Overlaid:
+		ys[0] = each
 	}
 	notes := annotations{marks: h.Marks}
 	f, x, y, ticks, labels := layout(w, h.X, h.Y, &notes, [][]float64{h.Edges[:min(n+1, len(h.Edges))]}, ys)
@@ -68,13 +72,12 @@ func (h Histogram) writeHTML(w *writer) {
 			}
 			left, right := x.px(h.Edges[i]), x.px(h.Edges[i+1])
 			low, high := f.bottom, y.px(floor[i]+c)
-			if !h.Y.Log {
+			look := `fill-opacity=".85"`
+			if h.Y.Log || h.Overlaid {
+				look = fmt.Sprintf(`fill-opacity=".2" stroke-width="1.5" stroke="%s"`, colour(k))
+			} else {
 				low = y.px(floor[i])
 				floor[i] += c
-			}
-			look := `fill-opacity=".85"`
-			if h.Y.Log {
-				look = fmt.Sprintf(`fill-opacity=".2" stroke-width="1.5" stroke="%s"`, colour(k))
 			}
 			w.printf(`<rect x="%.1f" y="%.1f" width="%.1f" height="%.1f" fill="%s" %s><title>%s %s to %s: %s</title></rect>`,
 				left, high, max(0.5, right-left-0.5), max(0, low-high), colour(k), look,

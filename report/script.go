@@ -19,6 +19,7 @@ for (const box of document.querySelectorAll(".slider")) {
     input.setAttribute("aria-valuetext", name.textContent);
   };
   control.hidden = false;
+  box.classList.add("moved"); // the control says what the frames' headings say
   input.addEventListener("input", show);
   show();
 }

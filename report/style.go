@@ -26,5 +26,6 @@ svg.spark{display:inline-block;vertical-align:middle;margin-right:.5em}svg.spark
 summary{cursor:pointer;padding:.25em 0}details.section{border-top:1px solid var(--line);margin:.6em 0}details.section>summary{font-weight:600}
 .control{display:flex;flex-wrap:wrap;gap:.5em 1em;align-items:center;margin:.6em 0}.control[hidden]{display:none}.control label{display:flex;gap:.5em;align-items:center;flex:0 1 26rem}.control input{flex:1;min-width:8rem;font:inherit}.control button{font:inherit;min-width:2.6em;min-height:2.2em}
 .away{display:none}
+@media screen{.moved>.frame>h3{display:none}}
 @media print{:root{color-scheme:light}body{max-width:none;padding:0}.away{display:block}.control{display:none}.scroll{overflow:visible}figure svg{min-width:0!important}figure,tr,.verdict,.note{break-inside:avoid}h2,h3{break-after:avoid}*{print-color-adjust:exact;-webkit-print-color-adjust:exact}th,td{white-space:normal}}
 `

@@ -18,7 +18,7 @@ func (r *Report) histograms() report.Block {
 		for _, s := range r.Studies {
 			side = append(side, s.histogram(i))
 		}
-		slider.Frames = append(slider.Frames, report.Frame{Name: fmt.Sprint(i + 1), Blocks: []report.Block{beside(side)}})
+		slider.Frames = append(slider.Frames, report.Frame{Name: fmt.Sprintf("%d of %d", i+1, mostLen(r.Studies)), Blocks: []report.Block{beside(side)}})
 	}
 	return slider
 }
@@ -35,7 +35,8 @@ func (s *Study) histogram(i int) report.Histogram {
 	}
 	h := report.Histogram{
 		Title: s.Subject, X: report.Axis{Label: "inner product with a node's embedding"}, Y: report.Axis{Label: "share of the class", Percent: true},
-		Caption: "Each node counts in its last class; each class adds up to 100 %. The lines are means as in the table, of nested classes.",
+		Overlaid: true,
+		Caption:  "Each node counts in its last class alone (reachable: the search has been there and moved on); each class adds up to 100 %. The lines are means as in the table, of nested classes.",
 	}
 	if low >= high {
 		high = low + 1
