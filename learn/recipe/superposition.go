@@ -2,6 +2,7 @@ package recipe
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -41,7 +42,7 @@ type Superposition struct {
 	// source is what must be learnt first, and among few edges chance finds it soonest.
 	GraphRamp    int        `json:"graph_ramp"`
 	ExtraQueries int        `json:"extra_queries"` // further questions of each graph
-	HopWeights   [4]float64 `json:"hop_weights"`   // how often a further question's target is 1, 2, 3 or 4 hops away, where there is one
+	HopWeights   hopWeights `json:"hop_weights"`   // how often a further question's target is 1, 2, 3 or 4 hops away, where there is one
 	OwnRoot      float64    `json:"own_root"`      // probability that a further question has the graph's own root; else a random source
 	SortedIDs    bool       `json:"sorted_ids"`    // nodes keep their topologically sorted ids; false: random ones
 	Level        task.Level `json:"level"`         // of task symbols
@@ -50,6 +51,23 @@ type Superposition struct {
 	Train train.Config `json:"train"`
 
 	goesOn bool // it is nothing without a model to begin from
+}
+
+// hopWeights are those of 1, 2, 3 and 4 hops.
+type hopWeights [4]float64
+
+// UnmarshalJSON takes a list of four: encoding/json itself fills a shorter list up with zeros
+// and cuts a longer one off.
+func (w *hopWeights) UnmarshalJSON(b []byte) error {
+	var list []float64
+	if err := json.Unmarshal(b, &list); err != nil {
+		return err
+	}
+	if len(list) != len(w) {
+		return fmt.Errorf("hop_weights has %d weights, want one for each of 1 to %d hops", len(list), len(w))
+	}
+	copy(w[:], list)
+	return nil
 }
 
 func init() {
@@ -88,7 +106,7 @@ func superposition() *Superposition {
 	return &Superposition{
 		Method: latent.ReachThoughts, Targets: "path",
 		FirstStage: 5000, StageSteps: 3000, Stages: 4, Mix: 0.1, Curriculum: true,
-		GraphRamp: 4000, ExtraQueries: 12, HopWeights: [4]float64{1, 1, 1, 1},
+		GraphRamp: 4000, ExtraQueries: 12, HopWeights: hopWeights{1, 1, 1, 1},
 		Model: nn.Config{
 			HiddenSize: 128, Layers: 2, Heads: 4, Intermediate: 512, MaxPositions: 256,
 			Positions: "learned", Norm: "layer", MLP: "gelu", Bias: true, Tied: true,
@@ -106,7 +124,7 @@ func superposition() *Superposition {
 func deepSuperposition() *Superposition {
 	s := superposition()
 	s.goesOn, s.Curriculum, s.FirstStage, s.GraphRamp = true, false, 0, 0
-	s.HopWeights, s.OwnRoot = [4]float64{1, 1, 2, 4}, 0.5
+	s.HopWeights, s.OwnRoot = hopWeights{1, 1, 2, 4}, 0.5
 	s.Train.Seed, s.Train.Steps, s.Train.Optimizer.LR = 2, 30000, 5e-4
 	return s
 }
@@ -140,6 +158,7 @@ func (s *Superposition) check() error {
 		{s.ExtraQueries >= 0, "extra_queries", s.ExtraQueries, "0 or more"},
 		{slices.Min(s.HopWeights[:]) >= 0 && slices.Max(s.HopWeights[:]) > 0, "hop_weights", s.HopWeights, "four weights of 0 or more, and not all 0"},
 		{s.OwnRoot >= 0 && s.OwnRoot <= 1, "own_root", s.OwnRoot, "a probability"},
+		{!s.Model.Bidirectional, "model.bidirectional", s.Model.Bidirectional, "false: what a bidirectional model thinks would change what it thought on"},
 		{s.Level == task.Standard || s.Level == task.Easy || s.Level == task.Hard, "level", s.Level, "0 (standard), 1 (easy) or 2 (hard)"},
 	} {
 		if !c.ok {

@@ -2,6 +2,7 @@ package recipe
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -109,14 +110,16 @@ func TestGraphSequences(t *testing.T) {
 	}
 }
 
-// TestMixedStages: with a mixture, every number of thoughts up to the stage's comes.
+// TestMixedStages: a mixture draws the number of thoughts evenly from 0 to the
+// stage's, as often as it says, and leaves the rest as they are.
 func TestMixedStages(t *testing.T) {
 	s := superposition()
-	s.Mix = 0.5
+	s.Mix = 0.1
 	rng := rand.New(rand.NewPCG(1, 1))
-	for _, q := range chosen(t)[:10] {
-		hops, seen := q.Graph().Hops(), map[int]bool{}
-		for range 200 { // each of at most 5 has a chance of at least 0.1 a draw
+	const draws = 1000
+	for _, q := range chosen(t)[:5] {
+		hops, seen := q.Graph().Hops(), map[int]int{}
+		for range draws {
 			tokens, _ := s.sequence(rng, s.Train.Steps, q)
 			n := 0
 			for _, id := range tokens {
@@ -124,10 +127,16 @@ func TestMixedStages(t *testing.T) {
 					n++
 				}
 			}
-			seen[n] = true
+			seen[n]++
 		}
-		if len(seen) != hops+1 {
-			t.Errorf("%d hops had %v thoughts", hops, seen)
+		for n := range hops + 1 {
+			p := s.Mix / float64(hops+1)
+			if n == hops {
+				p += 1 - s.Mix
+			}
+			if !within(seen[n], draws, p) {
+				t.Errorf("%d hops: %d thoughts came %d times of %d, want a share of %.3f", hops, n, seen[n], draws, p)
+			}
 		}
 	}
 }
@@ -259,14 +268,77 @@ func TestSuperpositionRefuses(t *testing.T) {
 		"mix":           func(s *Superposition) { s.Mix = 2 },
 		"extra_queries": func(s *Superposition) { s.ExtraQueries = -1 },
 		"level":         func(s *Superposition) { s.Level = 7 },
-		"hop_weights":   func(s *Superposition) { s.HopWeights = [4]float64{} },
+		"hop_weights":   func(s *Superposition) { s.HopWeights = hopWeights{} },
 		"own_root":      func(s *Superposition) { s.OwnRoot = 1.5 },
+		"bidirectional": func(s *Superposition) { s.Model.Bidirectional = true },
 	} {
 		s := superposition()
 		change(s)
 		if err := s.Run(context.Background(), "superposition", Options{Dir: t.TempDir()}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want an error about %s", err, want)
 		}
+	}
+	for _, list := range []string{"[]", "[1, 1, 1]", "[1, 1, 1, 1, 1]"} {
+		if err := json.Unmarshal([]byte(`{"hop_weights": `+list+`}`), superposition()); err == nil || !strings.Contains(err.Error(), "hop_weights has") {
+			t.Errorf("hop_weights %s: %v", list, err)
+		}
+	}
+}
+
+// within reports whether k of n draws are a share p, to five deviations.
+func within(k, n int, p float64) bool {
+	return math.Abs(float64(k)/float64(n)-p) <= 5*math.Sqrt(p*(1-p)/float64(n))
+}
+
+// TestLabelsAreDrawnEvenly: the label is each of the allowed nodes equally often, and
+// the candidates' order tells nothing. Always taking the first one would teach an order of ids.
+func TestLabelsAreDrawnEvenly(t *testing.T) {
+	s, rng := superposition(), rand.New(rand.NewPCG(4, 4))
+	s.Mix = 0
+	const draws = 500
+	checked := 0
+	for _, q := range chosen(t) {
+		for _, targets := range []string{"path", "bfs"} {
+			s.Targets = targets
+			allowed := q.Graph().Optimal()[1]
+			if targets == "bfs" {
+				allowed = at(q.Graph().Distances(q.Root), 1)
+			}
+			if len(allowed) < 2 || checked == 10 {
+				continue
+			}
+			checked++
+			s.FirstStage = s.GraphRamp + 1 // a step behind the ramp with no thoughts
+			seen := map[int]int{}
+			for range draws {
+				_, labels := s.sequence(rng, s.GraphRamp, q)
+				seen[labels[len(labels)-1]]++
+			}
+			for _, v := range allowed {
+				if !within(seen[v], draws, 1/float64(len(allowed))) {
+					t.Errorf("%s: labels %v of the nodes %v, want each equally often", targets, seen, allowed)
+					break
+				}
+			}
+		}
+	}
+	if checked < 10 {
+		t.Fatalf("only %d questions have several labels", checked)
+	}
+	first, asked := 0, 0
+	for range 60 {
+		q := symbolsOf(task.SymbolTask{}.Generate(rng, task.Standard))
+		for range 10 {
+			if other, ok := s.otherNodes(rng, q); ok {
+				asked++
+				if other.Candidates[0] == other.Target {
+					first++
+				}
+			}
+		}
+	}
+	if asked < 300 || !within(first, asked, 0.5) {
+		t.Errorf("the target is the first candidate in %d of %d questions, want half", first, asked)
 	}
 }
 
