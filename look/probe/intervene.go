@@ -33,12 +33,13 @@ var standIns = []standIn{
 		return r.exact(item, i)
 	}},
 	{"centred", "the mean over all other items, and on it what sets the exact superposition apart from their mean, at the length of what sets the own thought apart", "right", func(r *runner, item, i int) []float64 {
-		own, exact := r.thoughts[item][i-1], r.exact(item, i)
-		mean, meanExact := r.others(r.sums, item, i, own), r.others(r.exacts, item, i, exact)
-		return plus(mean, scaleTo(minus(exact, meanExact), norm(minus(own, mean))))
+		return r.centred(r.exacts, item, i, r.exact(item, i))
 	}},
 	{"frontier", "the uniform superposition of the ends of walks of exactly i edges, at the length of the own thought", "right", func(r *runner, item, i int) []float64 {
-		return superpose(r.s, r.items[item].frontier[i], norm(r.thoughts[item][i-1]))
+		return r.frontier(item, i)
+	}},
+	{"centred frontier", "as centred, of the frontier's superposition", "right", func(r *runner, item, i int) []float64 {
+		return r.centred(r.frontiers, item, i, r.frontier(item, i))
 	}},
 	{"swapped", "the thoughts that the model had about the next item", "chance", func(r *runner, item, i int) []float64 {
 		return r.thoughts[(item+1)%len(r.items)][i-1]
@@ -62,6 +63,20 @@ func (r *runner) exact(item, i int) []float64 {
 	return superpose(r.s, r.items[item].within[i], norm(r.thoughts[item][i-1]))
 }
 
+// frontier is the uniform superposition of F_i at that length.
+func (r *runner) frontier(item, i int) []float64 {
+	return superpose(r.s, r.items[item].frontier[i], norm(r.thoughts[item][i-1]))
+}
+
+// centred is the mean thought i of all other items, and on it what sets a superposition
+// apart from their mean one, at the length of what sets the own thought apart. sums are
+// the superpositions' over all items.
+func (r *runner) centred(sums [][]float64, item, i int, set []float64) []float64 {
+	own := r.thoughts[item][i-1]
+	mean := r.others(r.sums, item, i, own)
+	return plus(mean, scaleTo(minus(set, r.others(sums, item, i, set)), norm(minus(own, mean))))
+}
+
 // others is the mean over all items but one, whose own share of 1/n would decide between
 // candidates that are else equal.
 func (r *runner) others(sums [][]float64, item, i int, own []float64) []float64 {
@@ -74,16 +89,20 @@ func (r *runner) others(sums [][]float64, item, i int, own []float64) []float64 
 
 // interventions feeds every item each kind of stand-in.
 func (r *runner) interventions(ctx context.Context) error {
-	r.sums, r.exacts = make([][]float64, mostThoughts), make([][]float64, mostThoughts)
-	for i := range r.sums {
-		r.sums[i], r.exacts[i] = make([]float64, r.s.Width()), make([]float64, r.s.Width())
-		for item, own := range r.thoughts {
-			for k, x := range r.exact(item, i+1) {
-				r.sums[i][k] += own[i][k]
-				r.exacts[i][k] += x
+	sums := func(of func(item, i int) []float64) [][]float64 {
+		all := make([][]float64, mostThoughts)
+		for i := range all {
+			all[i] = make([]float64, r.s.Width())
+			for item := range r.items {
+				for k, x := range of(item, i+1) {
+					all[i][k] += x
+				}
 			}
 		}
+		return all
 	}
+	r.sums = sums(func(item, i int) []float64 { return r.thoughts[item][i-1] })
+	r.exacts, r.frontiers = sums(r.exact), sums(r.frontier)
 	r.study.StandIns = make([]Intervention, len(standIns))
 	for k, s := range standIns {
 		r.study.StandIns[k] = Intervention{Name: s.name, About: s.about}

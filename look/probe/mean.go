@@ -37,10 +37,12 @@ func number(x float64) *float64 {
 
 // ByClass are means over nodes or edges of each class after some steps. Classes
 // are nested, as in the paper: the frontier is also reachable, the optimal also frontier.
+// Left, which the paper does not tell apart, is what reachable has beside the frontier.
 type ByClass struct {
 	Step         int  `json:"step"`
 	NotReachable Mean `json:"not_reachable"`
 	Reachable    Mean `json:"reachable"`
+	Left         Mean `json:"left_behind"` // reachable and not frontier: the search has been there and moved on
 	Frontier     Mean `json:"frontier"`
 	Optimal      Mean `json:"optimal"`
 }
@@ -48,6 +50,9 @@ type ByClass struct {
 func (b *ByClass) add(c task.Class, x float64) {
 	if c == task.NotReachable {
 		b.NotReachable.add(x)
+	}
+	if c == task.Reachable {
+		b.Left.add(x)
 	}
 	for _, k := range []task.Class{task.Reachable, task.Frontier, task.Optimal} {
 		if c >= k {

@@ -55,7 +55,7 @@ func (r *Report) Page() report.Page {
 		report.Text("Move the slider: with each thought the set of filled nodes should grow by one step along the arrows, until the target is among them. A node is as full as the thought's inner product with its embedding is large, an edge as strong as the attention that it gets from the thought. Theory: all nodes within i edges equally full, all their outgoing edges equally strong, nothing else."))
 	add(r.graphs()...)
 	add(report.Heading("What each thought holds"),
-		report.Text("Look for colours that stand apart: nodes that the search has reached should have larger inner products with the thought than the others. Theory predicts two places, 0 for nodes not reached and 1/√|V| for all |V| nodes that are; trained models are known to favour the frontier, and the optimal nodes more so."))
+		report.Text("Look for colours that stand apart: nodes that the search has reached should have larger inner products with the thought than the others. Theory predicts two places, 0 for nodes not reached and 1/√|V| for all |V| nodes that are; trained models are known to favour the frontier, and the optimal nodes more so. Nodes left behind, reachable by fewer edges than there were thoughts and by no walk of as many, show whether a thought holds the whole set or its frontier."))
 	add(r.histograms())
 	add(r.innerPlot(), r.innerTable(), report.Details{Summary: "Length and direction of the thoughts", Blocks: []report.Block{r.thoughtTable()}})
 	add(report.Heading("Where a thought looks"),

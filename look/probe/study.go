@@ -84,21 +84,7 @@ func Run(ctx context.Context, s Subject, items []Item, o Options) (*Study, error
 	if len(items) == 0 {
 		return nil, fmt.Errorf("probe %s: there are no items", s.Name())
 	}
-	if o.Examples == 0 {
-		o.Examples = 3
-	}
-	r := &runner{s: s, items: items, o: o, study: &Study{Subject: s.Name(), Accuracy: make([]Share, mostThoughts+1)}}
-	hops := mostHops(items)
-	r.study.values = make([][5][]float64, hops)
-	for i := range hops {
-		r.study.Attention = append(r.study.Attention, ByClass{Step: i})
-		r.study.Match = append(r.study.Match, MatchStep{Step: i})
-		r.study.Inner = append(r.study.Inner, ByClass{Step: i + 1})
-		r.study.Thoughts = append(r.study.Thoughts, ThoughtStep{Step: i + 1})
-	}
-	if _, ok := s.(Constructed); ok {
-		r.study.Theory = &Theory{}
-	}
+	r := newRunner(s, items, o)
 	for i := range items {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -119,14 +105,34 @@ func Run(ctx context.Context, s Subject, items []Item, o Options) (*Study, error
 
 // runner is one call of Run.
 type runner struct {
-	s        Subject
-	items    []Item
-	o        Options
-	study    *Study
-	thoughts [][][]float64 // own thoughts of each item, mostThoughts of them
-	sums     [][]float64   // of thought i over the items
-	exacts   [][]float64   // of the exact superposition at its length, likewise
-	done     int
+	s         Subject
+	items     []Item
+	o         Options
+	study     *Study
+	thoughts  [][][]float64 // own thoughts of each item, mostThoughts of them
+	sums      [][]float64   // of thought i over the items
+	exacts    [][]float64   // of the exact superposition at its length, likewise
+	frontiers [][]float64   // and of the frontier's
+	done      int
+}
+
+func newRunner(s Subject, items []Item, o Options) *runner {
+	if o.Examples == 0 {
+		o.Examples = 3
+	}
+	r := &runner{s: s, items: items, o: o, study: &Study{Subject: s.Name(), Accuracy: make([]Share, mostThoughts+1)}}
+	hops := mostHops(items)
+	r.study.values = make([][5][]float64, hops)
+	for i := range hops {
+		r.study.Attention = append(r.study.Attention, ByClass{Step: i})
+		r.study.Match = append(r.study.Match, MatchStep{Step: i})
+		r.study.Inner = append(r.study.Inner, ByClass{Step: i + 1})
+		r.study.Thoughts = append(r.study.Thoughts, ThoughtStep{Step: i + 1})
+	}
+	if _, ok := s.(Constructed); ok {
+		r.study.Theory = &Theory{}
+	}
+	return r
 }
 
 func (r *runner) progress() {

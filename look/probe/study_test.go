@@ -76,7 +76,7 @@ func TestProbesOfTheConstructedModel(t *testing.T) {
 	}
 	for _, i := range s.StandIns {
 		all := i.Share.Right == len(items) && i.Share.Ties == 0
-		if want := slices.Contains([]string{"own", "exact", "centred", "frontier"}, i.Name); all != want {
+		if want := slices.Contains([]string{"own", "exact", "centred", "frontier", "centred frontier"}, i.Name); all != want {
 			t.Errorf("thoughts replaced by %s: %+v", i.Name, i.Share)
 		}
 	}
@@ -130,6 +130,24 @@ func TestMeansCountEveryNodeAndEdge(t *testing.T) {
 		}
 		if b.NotReachable.N+b.Reachable.N != edges {
 			t.Errorf("%d thoughts: %d + %d edges, want %d", i, b.NotReachable.N, b.Reachable.N, edges)
+		}
+	}
+	for _, b := range append(slices.Clone(s.Inner), s.Attention...) {
+		// Sums of some hundred float64 of at most 1.
+		if d := b.Reachable.sum - b.Frontier.sum - b.Left.sum; b.Left.N != b.Reachable.N-b.Frontier.N || math.Abs(d) > 1e-9 {
+			t.Errorf("step %d: %d nodes or edges left behind of %d − %d, sums %g apart", b.Step, b.Left.N, b.Reachable.N, b.Frontier.N, d)
+		}
+	}
+	// The constructed model looks at nothing but the bars of edges, the last one's [Q]
+	// among them, where its thought has an edge to follow: from the root it always has.
+	// Its other logits are smaller by 60 at least.
+	for _, ex := range s.examples {
+		all := 0.0
+		for _, mass := range ex.mass[0] {
+			all += mass
+		}
+		if math.Abs(all-1) > 1e-9 {
+			t.Errorf("all edges together have %v of the attention, want 1", all)
 		}
 	}
 }

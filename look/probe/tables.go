@@ -30,9 +30,17 @@ func figure(x float64) string {
 	return strconv.FormatFloat(x, 'f', 3, 64)
 }
 
+// leftBehind is the column of reachable nodes, or edges out of them, that are no frontier.
+const leftBehind = "of those, left behind"
+
 // classTable is class means by step, measured beside published ones.
 func classTable(caption, steps string, studies []*Study, of func(*Study) []ByClass, pub []published) report.Table {
-	t := report.Table{Caption: caption, Head: append([]string{steps, "model"}, classNames()...)}
+	t := report.Table{Caption: caption, Head: []string{steps, "model"}}
+	for _, name := range classNames() {
+		if t.Head = append(t.Head, name); name == task.Reachable.String() {
+			t.Head = append(t.Head, leftBehind)
+		}
+	}
 	most, first := 0, 0
 	for _, s := range studies {
 		most = max(most, len(of(s)))
@@ -44,7 +52,9 @@ func classTable(caption, steps string, studies []*Study, of func(*Study) []ByCla
 		for _, s := range studies {
 			row := []string{fmt.Sprint(first + i), s.Subject}
 			for _, c := range classes {
-				row = append(row, figure(of(s)[i].of(c).Value()))
+				if row = append(row, figure(of(s)[i].of(c).Value())); c == task.Reachable {
+					row = append(row, figure(of(s)[i].Left.Value()))
+				}
 			}
 			t.Rows = append(t.Rows, row)
 		}
@@ -58,7 +68,9 @@ func classTable(caption, steps string, studies []*Study, of func(*Study) []ByCla
 				if p.High != nil {
 					cell += " … " + strconv.FormatFloat(p.High[i][c], 'f', -1, 64)
 				}
-				row = append(row, cell)
+				if row = append(row, cell); classes[c] == task.Reachable {
+					row = append(row, "–")
+				}
 			}
 			t.Rows = append(t.Rows, row)
 		}
