@@ -2,7 +2,6 @@ package recipe
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -42,32 +41,17 @@ type Superposition struct {
 	// source is what must be learnt first, and among few edges chance finds it soonest.
 	GraphRamp    int        `json:"graph_ramp"`
 	ExtraQueries int        `json:"extra_queries"` // further questions of each graph
-	HopWeights   hopWeights `json:"hop_weights"`   // how often a further question's target is 1, 2, 3 or 4 hops away, where there is one
+	HopWeights   []float64  `json:"hop_weights"`   // how often a further question's target is 1, 2, 3, … hops away, where there is one
 	OwnRoot      float64    `json:"own_root"`      // probability that a further question has the graph's own root; else a random source
 	SortedIDs    bool       `json:"sorted_ids"`    // nodes keep their topologically sorted ids; false: random ones
 	Level        task.Level `json:"level"`         // of task symbols
+	MaxHops      int        `json:"max_hops"`      // above the level's: half of the graphs have more hops than it, up to so many
+	SmallGraphs  float64    `json:"small_graphs"`  // probability of a smaller graph, as in the ramp; not from its end on if 0
 
 	Model nn.Config    `json:"model"` // vocab_size, bos and eos are the symbols'
 	Train train.Config `json:"train"`
 
 	goesOn bool // it is nothing without a model to begin from
-}
-
-// hopWeights are those of 1, 2, 3 and 4 hops.
-type hopWeights [4]float64
-
-// UnmarshalJSON takes a list of four: encoding/json itself fills a shorter list up with zeros
-// and cuts a longer one off.
-func (w *hopWeights) UnmarshalJSON(b []byte) error {
-	var list []float64
-	if err := json.Unmarshal(b, &list); err != nil {
-		return err
-	}
-	if len(list) != len(w) {
-		return fmt.Errorf("hop_weights has %d weights, want one for each of 1 to %d hops", len(list), len(w))
-	}
-	copy(w[:], list)
-	return nil
 }
 
 func init() {
@@ -82,6 +66,12 @@ func init() {
 		About: "goes on with such a model (--from) on the questions that it finds hardest, far targets of the graphs' own roots",
 		May:   true,
 		New:   func() Settings { return deepSuperposition() },
+	})
+	Register(Recipe{
+		Name:  "superposition-prosqa",
+		About: "goes on with such a model (--from) on all of ProsQA's graphs, up to 6 hops, and on small ones",
+		May:   true,
+		New:   func() Settings { return prosqaSuperposition() },
 	})
 	Register(Recipe{
 		Name:  "superposition-small",
@@ -106,7 +96,7 @@ func superposition() *Superposition {
 	return &Superposition{
 		Method: latent.ReachThoughts, Targets: "path",
 		FirstStage: 5000, StageSteps: 3000, Stages: 4, Mix: 0.1, Curriculum: true,
-		GraphRamp: 4000, ExtraQueries: 12, HopWeights: hopWeights{1, 1, 1, 1},
+		GraphRamp: 4000, ExtraQueries: 12, HopWeights: []float64{1, 1, 1, 1},
 		Model: nn.Config{
 			HiddenSize: 128, Layers: 2, Heads: 4, Intermediate: 512, MaxPositions: 256,
 			Positions: "learned", Norm: "layer", MLP: "gelu", Bias: true, Tied: true,
@@ -124,8 +114,17 @@ func superposition() *Superposition {
 func deepSuperposition() *Superposition {
 	s := superposition()
 	s.goesOn, s.Curriculum, s.FirstStage, s.GraphRamp = true, false, 0, 0
-	s.HopWeights, s.OwnRoot = hopWeights{1, 1, 2, 4}, 0.5
+	s.HopWeights, s.OwnRoot = []float64{1, 1, 2, 4}, 0.5
 	s.Train.Seed, s.Train.Steps, s.Train.Optimizer.LR = 2, 30000, 5e-4
+	return s
+}
+
+// prosqaSuperposition is the third: ProsQA has 3 to 6 hops, and people ask about small graphs.
+func prosqaSuperposition() *Superposition {
+	s := deepSuperposition()
+	s.Stages, s.MaxHops, s.SmallGraphs, s.Mix = 6, 6, 0.3, 0.2
+	s.HopWeights = []float64{1, 1, 2, 4, 4, 4}
+	s.Train.Seed, s.Train.Steps, s.Train.Optimizer.LR = 3, 8000, 1.5e-4
 	return s
 }
 
@@ -139,6 +138,10 @@ func smallSuperposition() *Superposition {
 	s.Train.Eval.Every, s.Train.Eval.Problems = 500, 100
 	return s
 }
+
+// longestHops is what graphs of 28 slots are asked for at most: longer chains are too
+// rare to draw.
+const longestHops = 8
 
 // check reports the first setting without meaning, by its JSON name.
 func (s *Superposition) check() error {
@@ -156,10 +159,13 @@ func (s *Superposition) check() error {
 		{s.Mix >= 0 && s.Mix <= 1, "mix", s.Mix, "a probability"},
 		{s.GraphRamp >= 0, "graph_ramp", s.GraphRamp, "0 or more"},
 		{s.ExtraQueries >= 0, "extra_queries", s.ExtraQueries, "0 or more"},
-		{slices.Min(s.HopWeights[:]) >= 0 && slices.Max(s.HopWeights[:]) > 0, "hop_weights", s.HopWeights, "four weights of 0 or more, and not all 0"},
+		{len(s.HopWeights) > 0 && slices.Min(s.HopWeights) >= 0 && slices.Max(s.HopWeights) > 0, "hop_weights", s.HopWeights, "weights of 0 or more, and not all 0"},
 		{s.OwnRoot >= 0 && s.OwnRoot <= 1, "own_root", s.OwnRoot, "a probability"},
 		{!s.Model.Bidirectional, "model.bidirectional", s.Model.Bidirectional, "false: what a bidirectional model thinks would change what it thought on"},
 		{s.Level == task.Standard || s.Level == task.Easy || s.Level == task.Hard, "level", s.Level, "0 (standard), 1 (easy) or 2 (hard)"},
+		{s.MaxHops == 0 || s.MaxHops > task.SymbolShapeOf(s.Level).MaxHops && s.MaxHops <= longestHops, "max_hops", s.MaxHops,
+			fmt.Sprintf("0, or more than the level's %d and at most %d", task.SymbolShapeOf(s.Level).MaxHops, longestHops)},
+		{s.SmallGraphs >= 0 && s.SmallGraphs <= 1, "small_graphs", s.SmallGraphs, "a probability"},
 	} {
 		if !c.ok {
 			return fmt.Errorf("%s is %v, want %s", c.field, c.value, c.want)
@@ -190,16 +196,39 @@ func (s *Superposition) Run(ctx context.Context, name string, o Options) error {
 		s.Model = o.Base.Model.Config
 	}
 	s.Model.VocabSize, s.Model.BOS, s.Model.EOS = task.SymbolCount, task.SymbolEOS, task.SymbolEOS
-	mix := train.Mix{Task: task.SymbolTask{}.Name(), Weight: 1, Easy: s.Level == task.Easy, Hard: s.Level == task.Hard}
-	problems, err := train.NewProblems(nil, []train.Mix{mix}, s.Train.Seed, s.Train.Eval.Problems)
+	held, err := s.heldOut()
 	if err != nil {
 		return fail(err)
 	}
 	r := train.Run{
 		Dir: o.Dir, Resume: o.Resume, Recipe: Choice{name, s}, Config: s.Train, Base: o.Base, Model: s.Model,
-		Source: &graphs{s, problems.HeldOut()}, Files: map[string][]byte{latent.SymbolsFile: latent.NewSymbolsInfo(s.Method, s.Stages).Bytes()},
+		Source: &graphs{s, held}, Files: map[string][]byte{latent.SymbolsFile: latent.NewSymbolsInfo(s.Method, s.Stages).Bytes()},
 	}
 	return r.Train(ctx, o.Progress)
+}
+
+// heldOut are the questions of evaluations: of the level, and half of them of the hard
+// one if graphs of more hops are trained on.
+func (s *Superposition) heldOut() ([][]task.Problem, error) {
+	n := s.Train.Eval.Problems
+	draw := func(level task.Level, n int) ([]task.Problem, error) {
+		mix := train.Mix{Task: task.SymbolTask{}.Name(), Weight: 1, Easy: level == task.Easy, Hard: level == task.Hard}
+		p, err := train.NewProblems(nil, []train.Mix{mix}, s.Train.Seed, n)
+		if err != nil {
+			return nil, err
+		}
+		return p.HeldOut()[0], nil
+	}
+	deep := 0
+	if s.MaxHops > 0 {
+		deep = n / 2
+	}
+	list, err := draw(s.Level, n-deep)
+	if err != nil {
+		return nil, err
+	}
+	harder, err := draw(task.Hard, deep)
+	return [][]task.Problem{append(list, harder...)}, err
 }
 
 // graphs is the Source of a Superposition.
@@ -227,11 +256,18 @@ func (s *Superposition) stage(step int) int {
 // shape is what graphs are drawn from at a step.
 func (s *Superposition) shape(rng *rand.Rand, step int) task.ProsQAShape {
 	full := task.SymbolShapeOf(s.Level)
-	if step >= s.GraphRamp {
+	small, most := full, full.Slots-smallestGraph
+	switch {
+	case step < s.GraphRamp:
+		most = most * step / s.GraphRamp
+	case s.SmallGraphs > 0 && rng.Float64() < s.SmallGraphs:
+	case s.MaxHops > 0 && rng.IntN(2) == 0:
+		full.MinHops, full.MaxHops = full.MaxHops+1, s.MaxHops
+		return full
+	default:
 		return full
 	}
-	small := full
-	small.Slots = smallestGraph + rng.IntN(1+(full.Slots-smallestGraph)*step/s.GraphRamp)
+	small.Slots = smallestGraph + rng.IntN(1+most)
 	// Fewer nodes have shorter paths; 3 hops need some 20 of them.
 	small.MinHops = min(full.MinHops, 1+small.Slots/21)
 	return small
@@ -341,21 +377,22 @@ func (s *Superposition) otherNodes(rng *rand.Rand, q task.Symbols) (task.Symbols
 
 // hops draws from HopWeights, counted from 0.
 func (s *Superposition) hops(rng *rand.Rand) int {
-	if w := s.HopWeights; w[0] == w[1] && w[1] == w[2] && w[2] == w[3] {
+	w := s.HopWeights
+	if slices.Min(w) == slices.Max(w) {
 		return rng.IntN(len(w))
 	}
 	total := 0.0
-	for _, w := range s.HopWeights {
-		total += w
+	for _, x := range w {
+		total += x
 	}
 	u := rng.Float64() * total
-	for h, w := range s.HopWeights[:3] {
-		if u < w {
+	for h, x := range w[:len(w)-1] {
+		if u < x {
 			return h
 		}
-		u -= w
+		u -= x
 	}
-	return 3
+	return len(w) - 1
 }
 
 // Style implements train.Styled.

@@ -2,7 +2,6 @@ package recipe
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -268,7 +267,9 @@ func TestSuperpositionRefuses(t *testing.T) {
 		"mix":           func(s *Superposition) { s.Mix = 2 },
 		"extra_queries": func(s *Superposition) { s.ExtraQueries = -1 },
 		"level":         func(s *Superposition) { s.Level = 7 },
-		"hop_weights":   func(s *Superposition) { s.HopWeights = hopWeights{} },
+		"hop_weights":   func(s *Superposition) { s.HopWeights = []float64{0, 0} },
+		"max_hops":      func(s *Superposition) { s.MaxHops = 4 },
+		"small_graphs":  func(s *Superposition) { s.SmallGraphs = -0.1 },
 		"own_root":      func(s *Superposition) { s.OwnRoot = 1.5 },
 		"bidirectional": func(s *Superposition) { s.Model.Bidirectional = true },
 	} {
@@ -276,11 +277,6 @@ func TestSuperpositionRefuses(t *testing.T) {
 		change(s)
 		if err := s.Run(context.Background(), "superposition", Options{Dir: t.TempDir()}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want an error about %s", err, want)
-		}
-	}
-	for _, list := range []string{"[]", "[1, 1, 1]", "[1, 1, 1, 1, 1]"} {
-		if err := json.Unmarshal([]byte(`{"hop_weights": `+list+`}`), superposition()); err == nil || !strings.Contains(err.Error(), "hop_weights has") {
-			t.Errorf("hop_weights %s: %v", list, err)
 		}
 	}
 }
@@ -380,6 +376,59 @@ func TestHarderQuestions(t *testing.T) {
 	own, deep := shares(s)
 	if _, before := shares(superposition()); own < 0.45 || deep < 1.3*before {
 		t.Errorf("%.2f of the questions are the root's, %.2f of 3 hops or more (%.2f in the first recipe)", own, deep, before)
+	}
+}
+
+// TestGraphSizes: the recipes draw their level's graphs; the third one also smaller ones and
+// deeper ones, in the shares that it says, and asks about both when it is examined.
+func TestGraphSizes(t *testing.T) {
+	rng := rand.New(rand.NewPCG(12, 3))
+	level := task.SymbolShapeOf(task.Standard)
+	deep := deepSuperposition()
+	for range 100 {
+		if got := deep.shape(rng, 0); got != level {
+			t.Fatalf("superposition-deep draws %+v, want the level's %+v", got, level)
+		}
+	}
+	s := prosqaSuperposition()
+	const n = 4000
+	var small, deeper float64
+	slots := map[int]bool{}
+	for range n {
+		switch got := s.shape(rng, 0); {
+		case got.Slots < level.Slots || got.MinHops < level.MinHops:
+			small++
+			slots[got.Slots] = true
+		case got.MinHops == level.MaxHops+1 && got.MaxHops == s.MaxHops:
+			deeper++
+		case got != level:
+			t.Fatalf("drew %+v", got)
+		}
+	}
+	for _, c := range []struct {
+		what      string
+		got, want float64
+	}{{"small", small / n, s.SmallGraphs}, {"deeper", deeper / n, (1 - s.SmallGraphs) / 2}} {
+		if math.Abs(c.got-c.want) > 6*math.Sqrt(c.want*(1-c.want)/n) {
+			t.Errorf("%.3f of the graphs are %s, want %.3f", c.got, c.what, c.want)
+		}
+	}
+	if sizes := level.Slots - smallestGraph + 1; len(slots) != sizes {
+		t.Errorf("small graphs have %d sizes, want %d", len(slots), sizes)
+	}
+	s.Train.Eval.Problems = 11
+	held, err := s.heldOut()
+	if err != nil {
+		t.Fatal(err)
+	}
+	far := 0
+	for _, p := range held[0] {
+		if symbolsOf(p).Graph().Hops() > level.MaxHops {
+			far++
+		}
+	}
+	if len(held[0]) != 11 || far != 5 {
+		t.Errorf("%d held-out questions, %d of more hops than the level's, want 11 and 5", len(held[0]), far)
 	}
 }
 

@@ -4,6 +4,7 @@
 #   scripts/latent/coconut.sh [FOLDER]   default runs/coconut
 # SEEDS="1 2" are the seeds. Each seed trains a CoT model from nothing, which
 # stands where the paper has a pre-trained GPT-2, and every row from that, for STEPS=600
+# steps, with EXTRA=0 further queries about each graph, and compares checkpoints each EVERY=75
 # steps. METHODS="cot coconut …" are the rows. Two seeds are 24 million tokens of the
 # rows and 8 of the first models: 35 minutes on a core that does 15,000 a second.
 # Interrupted, the same command goes on.
@@ -12,6 +13,8 @@ cd "$(dirname "$0")/../.."
 folder=${1:-runs/coconut}
 seeds=${SEEDS:-1 2}
 steps=${STEPS:-600}
+extra=${EXTRA:-0}
+every=${EVERY:-75}
 methods=${METHODS:-cot coconut pause-as-thought no-thought no-cot pause coconut-no-curriculum icot}
 mkdir -p "$folder"
 orrery=$folder/orrery
@@ -34,8 +37,8 @@ models=()
 for seed in $seeds; do
 	train "cot-first-$seed" '{"method": "cot", "train": {"seed": '"$seed"', "checkpoint_every": 200}}'
 	for method in $methods; do
-		train "$method-$seed" '{"method": "'"$method"'", "first_stage": 1, "epochs_per_stage": '$((steps / 200))',
-			"train": {"seed": '$((100 + seed))', "steps": '"$steps"', "checkpoint_every": 200}}' --from "$folder/cot-first-$seed/final"
+		train "$method-$seed" '{"method": "'"$method"'", "first_stage": 1, "epochs_per_stage": '$((steps / 200))', "extra_queries": '"$extra"',
+			"train": {"seed": '$((100 + seed))', "steps": '"$steps"', "checkpoint_every": 200, "eval": {"every": '"$every"'}}}' --from "$folder/cot-first-$seed/final"
 		models+=("$folder/$method-$seed/final")
 	done
 done

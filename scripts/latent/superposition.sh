@@ -2,13 +2,15 @@
 # The two-layer model of graph questions with thoughts (arXiv 2505.12514), and
 # baselines of the same size, from scratch; what they answer, and what thoughts hold.
 #   scripts/latent/superposition.sh [FOLDER]   default runs/superposition
-# FILE=prosqa_test_graph_4_coconut.json asks a published file as well. The thoughts' two
-# trainings take 151 million tokens, the baselines' 42 and 29: two hours and a half, and an
-# hour, on a core that does 16,000 a second. Interrupted, the same command goes on.
+# FILE=prosqa_test_graph_4_coconut.json asks a published file as well, and
+# WORDS=prosqa_test.json the sentences of one. The thoughts' three
+# trainings take 172 million tokens, the baselines' 63 and 29: three hours, and an
+# hour and a half, on a core that does 16,000 a second. Interrupted, the same command goes on.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 folder=${1:-runs/superposition}
 file=${FILE:-}
+words=${WORDS:-}
 mkdir -p "$folder"
 orrery=$folder/orrery
 [ -x "$orrery" ] || go build -o "$orrery" ./cmd/orrery
@@ -24,10 +26,12 @@ train() {
 	echo "trained $dir" >&2
 }
 train thoughts-first superposition '{}'
-train thoughts superposition-deep '{}' thoughts-first
+train thoughts-deep superposition-deep '{}' thoughts-first
+train thoughts superposition-prosqa '{}' thoughts-deep
 # Baselines have fewer steps; the lines "held out" say whether they were still rising.
 train cot-first superposition '{"method": "cot", "graph_ramp": 3000, "train": {"steps": 6000}}'
-train cot superposition-deep '{"method": "cot", "train": {"steps": 10000}}' cot-first
+train cot-deep superposition-deep '{"method": "cot", "train": {"steps": 10000}}' cot-first
+train cot superposition-prosqa '{"method": "cot"}' cot-deep
 train no-cot-first superposition '{"method": "no-cot", "graph_ramp": 3000, "train": {"steps": 6000}}'
 train no-cot superposition-deep '{"method": "no-cot", "train": {"steps": 5000}}' no-cot-first
 
@@ -49,6 +53,21 @@ done
 echo
 ask "Generated graphs of 3 and 4 hops, random ids" --n 500 --seed 1
 [ -z "$file" ] || ask "The published file" --file "$file"
+
+# Questions in sentences, without the number of hops; names get random ids.
+inwords() { # heading, flags
+	echo "## $1"
+	shift
+	echo
+	for name in thoughts cot no-cot; do
+		"$orrery" eval --quiet --method coconut --model "$folder/$name/final" "$@" | awk -v n="$name" 'NR==1 {print "model   " $0} /^prosqa/ {printf "%-7s %s\n", n, $0}'
+	done
+	echo
+}
+inwords "ProsQA in words, generated" --task prosqa --n 500 --seed 1
+[ -z "$words" ] || inwords "ProsQA in words, the published file" --task prosqa --file "$words"
+inwords "ProsQA in words, graphs of 10 slots" --task prosqa-tiny --n 500 --seed 1
+inwords "ProsQA in words, graphs of 16 slots" --task prosqa-laptop --n 500 --seed 1
 
 echo "## What thoughts hold"
 echo
