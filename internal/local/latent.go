@@ -80,7 +80,7 @@ func openSymbols(files fs.FS, info latent.SymbolsInfo, o Options) (*Generator, e
 	if err := sameSize(m, task.SymbolCount, o.Name); err != nil {
 		return nil, err
 	}
-	l := &llm.Latent{Method: string(info.Method), Thoughts: min(info.Thoughts, defaultReach), Trained: info.Thoughts}
+	l := &llm.Latent{Method: string(info.Method), Thoughts: info.Thoughts, Trained: info.Thoughts}
 	switch info.Method {
 	case latent.ReachCoT:
 		l.Mark = symbolName(task.SymbolAnswer)
@@ -91,14 +91,6 @@ func openSymbols(files fs.FS, info latent.SymbolsInfo, o Options) (*Generator, e
 	}
 	return newGenerator(m, func() []string { return []string{latent.SymbolsFile} }, symbols{info, m.Config.MaxPositions}, l, o), nil
 }
-
-// defaultReach is the thoughts of a graph question whose number of hops nobody
-// has said: the published files have up to 4. The answer is then taken after as many
-// of them as give the two candidates the largest probability. A model that was trained
-// to answer after as many thoughts as hops walks on past a nearer target: of 500
-// generated graphs the shipped one has 77.6 % right after 4 thoughts, 98.0 % so, and
-// 98.4 % if it is told the hops (docs/results/superposition.txt).
-const defaultReach = 4
 
 // candidatesMass is the probability of the two candidates together.
 func candidatesMass(c [2]int) func(logits []float32) float64 {
@@ -114,6 +106,13 @@ const longestPath = 14
 
 // symbols is the language of graph questions (arXiv 2505.12514). Questions in
 // ProsQA's sentences are put into it, and their names come back.
+//
+// A graph question whose number of hops nobody has said gets as many thoughts as the
+// model was trained with, and is answered after as many of them as give the two
+// candidates the largest probability: a model that was trained to answer after as many
+// thoughts as hops walks on past a nearer target. docs/latent.md has what that
+// costs against being told the hops. To end at the first number that looks right does
+// not do: after too few thoughts a model can be as sure of the wrong candidate.
 type symbols struct {
 	info  latent.SymbolsInfo
 	limit int
@@ -124,7 +123,7 @@ func (y symbols) script(text string, thoughts *int) (script, error) {
 	if err != nil {
 		return script{}, unreadable{err.Error(), `ask "3 7 | 7 9 | 4 2 [Q] 9 2 [R] 3", or in words "Alex is a x. Every x is a y. … Is Alex a y or z?"`}
 	}
-	k := min(y.info.Thoughts, defaultReach)
+	k := y.info.Thoughts
 	if thoughts != nil {
 		k = *thoughts
 	}

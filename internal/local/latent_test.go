@@ -76,7 +76,7 @@ func inWords(t testing.TB, m latent.Method) (*Generator, latent.Thinker) {
 func inSymbols(t testing.TB, r latent.Reach) (*Generator, *nn.Model) {
 	t.Helper()
 	dir, net := folder(t, nn.Config{VocabSize: task.SymbolCount, BOS: task.SymbolEOS, EOS: task.SymbolEOS},
-		map[string][]byte{latent.SymbolsFile: latent.NewSymbolsInfo(r, 4).Bytes()})
+		map[string][]byte{latent.SymbolsFile: latent.NewSymbolsInfo(r, reach).Bytes()})
 	g, err := Open(dir, Options{Name: "reach"})
 	if err != nil {
 		t.Fatal(err)
@@ -85,6 +85,7 @@ func inSymbols(t testing.TB, r latent.Reach) (*Generator, *nn.Model) {
 }
 
 const (
+	reach = 4 // thoughts of inSymbols' models
 	graph = "3 7 | 7 9 | 4 2 [Q] 9 2 [R] 3"
 	story = "Alex is a wumpus. Every wumpus is a gorpus. Every lempus is a yumpus. Is Alex a gorpus or yumpus?"
 )
@@ -190,7 +191,7 @@ func TestThoughtsSettle(t *testing.T) {
 			t.Fatal(err)
 		}
 		best, most, at := latent.ReachReply{}, -1.0, 0
-		for k := 1; k <= defaultReach; k++ {
+		for k := 1; k <= reach; k++ {
 			r, err := latent.ReachThoughts.Answer(t.Context(), dec, q, k, nil)
 			if err != nil {
 				t.Fatal(err)
@@ -205,8 +206,8 @@ func TestThoughtsSettle(t *testing.T) {
 			if text := got.Text[llm.Answer]; best.Answer != task.SymbolEOS && text != symbolName(best.Answer) {
 				t.Errorf("settled on %q, want %s after %d thoughts", text, symbolName(best.Answer), at)
 			}
-			if len(got.Thoughts) != defaultReach {
-				t.Errorf("%d thoughts are told, want all %d", len(got.Thoughts), defaultReach)
+			if len(got.Thoughts) != reach {
+				t.Errorf("%d thoughts are told, want all %d", len(got.Thoughts), reach)
 			}
 		}
 	}
