@@ -155,9 +155,42 @@ func writeReplay(w io.Writer, r *reason.Report) error {
 	if o.TokensIfAllFull > 0 {
 		saved = 100 * float64(o.TokensSaved) / float64(o.TokensIfAllFull)
 	}
-	_, err := fmt.Fprintf(w, "tokens    %s of %s used (%.1f %% saved), %d traces not launched\n",
-		thousands(o.TokensUsed), thousands(o.TokensIfAllFull), saved, len(o.NotLaunched))
-	return err
+	if _, err := fmt.Fprintf(w, "tokens    %s of %s used (%.1f %% saved), %d traces not launched\n",
+		thousands(o.TokensUsed), thousands(o.TokensIfAllFull), saved, len(o.NotLaunched)); err != nil {
+		return err
+	}
+	return writeThoughts(w, r.Traces)
+}
+
+// writeThoughts says what the hidden thoughts of latent models held. Traces of one
+// question think alike before their first word, so those that do are one paragraph.
+func writeThoughts(w io.Writer, traces []reason.ReplayedTrace) error {
+	var order []string
+	alike := map[string][]string{}
+	for _, t := range traces {
+		if len(t.Thoughts) == 0 {
+			continue
+		}
+		text := ""
+		for _, h := range t.Thoughts {
+			text += "  " + thoughtLine(h) + "\n"
+		}
+		if alike[text] == nil {
+			order = append(order, text)
+		}
+		alike[text] = append(alike[text], shorten(string(t.ID), 40))
+	}
+	for _, text := range order {
+		ids := alike[text]
+		of := "trace " + ids[0]
+		if n := len(ids) - 1; n > 0 {
+			of += fmt.Sprintf(" and %s like it", count(n, "other"))
+		}
+		if _, err := fmt.Fprintf(w, "\nhidden thoughts of %s\n%s", of, text); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func number(v *float64) string {

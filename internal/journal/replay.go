@@ -118,8 +118,10 @@ func WriteTraces(ctx context.Context, w io.Writer, s *record.Store, id string) (
 		if err != nil {
 			return n, err
 		}
+		var d reason.TraceResult
+		json.Unmarshal(t.Detail, &d) // what it lacks is not written
 		b, err := json.Marshal(traceLine{reason.TraceRecord{ID: strconv.AppendInt(nil, int64(t.Number), 10), Answer: t.Answer, Tokens: Tokens(t),
-			StopReason: vote.StopReason(t.StopReason)}, t.Phase, t.Seed})
+			StopReason: vote.StopReason(t.StopReason), Thoughts: d.Thoughts}, t.Phase, t.Seed})
 		if err != nil {
 			return n, fmt.Errorf("trace %d of run %s: %w", t.Number, run.ID, err)
 		}

@@ -4,13 +4,42 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"reflect"
 	"strings"
 	"testing"
 
 	"orrery/internal/server"
 	"orrery/record"
+	"orrery/think/llm"
+	"orrery/think/llm/llmtest"
 	"orrery/think/reason"
 )
+
+// TestThoughtsAreKept: what each hidden thought held is in the record and in the lines
+// that a replay reads, and a replay hands it on; without texts it is nowhere.
+func TestThoughtsAreKept(t *testing.T) {
+	script := llmtest.Say(3, "Every", " step", " ###", " Alex is", " a gorpus.")
+	script.Thoughts = []llm.Thought{{Number: 1, Holds: []llm.Reading{{Text: "wumpus", P: 0.5}, {Text: "lempus", P: 0.25}}}, {Number: 2, Holds: []llm.Reading{{Text: "gorpus", P: 1}}}}
+	g := &llmtest.Scripted{Model: "nut", K: 3, Pick: func(llm.Request) llmtest.Script { return script }, Latent: &llm.Latent{Method: "coconut", Thoughts: 2, Trained: 3, Mark: "### "}}
+	for keep, kept := range map[record.Keep]bool{record.KeepDefault: true, record.KeepConfidence: false} {
+		j, s := opened(t, Options{Keep: keep})
+		res, run := think(t, j, s, g, "coconut", reason.Params{K: 3, Window: 1})
+		if len(res.Traces[0].Thoughts) != 2 {
+			t.Fatalf("the run has %v", res.Traces[0].Thoughts)
+		}
+		var lines strings.Builder
+		if _, err := WriteTraces(t.Context(), &lines, s, run.ID); err != nil {
+			t.Fatal(err)
+		}
+		rep, err := Replay(t.Context(), s, run.ID, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := rep.Traces[0]; got.Tokens != 7 || kept != reflect.DeepEqual(got.Thoughts, res.Traces[0].Thoughts) || kept != strings.Contains(lines.String(), "wumpus") {
+			t.Errorf("keep %s: a replay has %d tokens and %v of %s", keep, got.Tokens, got.Thoughts, lines.String())
+		}
+	}
+}
 
 // heard is a journal's watch that also keeps the votes that were told.
 type heard struct {

@@ -150,6 +150,22 @@ func TestHistoryIsWhatWasShown(t *testing.T) {
 	}
 }
 
+// TestHistoryHasThoughts: what a latent model's thoughts held is shown of recorded
+// requests as well.
+func TestHistoryHasThoughts(t *testing.T) {
+	script := llmtest.Say(3, "###", " gorpus.")
+	script.Thoughts = []llm.Thought{{Number: 1, Holds: []llm.Reading{{Text: "wumpus", P: 0.5}}}}
+	r := startRecorded(t, &llmtest.Scripted{Model: "nut", K: 3, Pick: func(llm.Request) llmtest.Script { return script }, Latent: &llm.Latent{Method: "coconut", Thoughts: 1, Trained: 1, Mark: "### "}}, record.KeepDefault)
+	_, run := r.think(`{"question": "?", "method": "coconut"}`)
+	var past struct{ Shown shown }
+	r.get("/api/history/"+run.ID, &past)
+	var text textFrame
+	r.get("/api/history/"+run.ID+"/traces/0", &text)
+	if past.Shown.Traces[0].Head.Thoughts != 1 || len(text.Thoughts) != 1 || text.Thoughts[0].Holds[0].Text != "wumpus" {
+		t.Errorf("%d thoughts, %+v", past.Shown.Traces[0].Head.Thoughts, text.Thoughts)
+	}
+}
+
 // TestHistoryWithoutVotes: of a request that was recorded before votes were, the page
 // says that they are not known; of forged ones, that they are damaged.
 func TestHistoryWithoutVotes(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"io"
 	"iter"
 	"math"
+	"slices"
 	"strconv"
 	"sync"
 	"unicode/utf8"
@@ -27,6 +28,9 @@ type TraceRecord struct {
 	// StopReason may say why the trace ended. Only "length" and "token_budget" mean
 	// something to a replay: it had no room to go on.
 	StopReason vote.StopReason `json:"stop_reason,omitempty"`
+	// Thoughts are what each hidden thought of a latent model held. They are among
+	// Tokens too, as tokens without a score; a replay only hands them on.
+	Thoughts []llm.Thought `json:"thoughts,omitempty"`
 }
 
 // TokenRecord is one token: the sampled log-probability, null if unknown, and
@@ -175,7 +179,7 @@ func explain(line []byte, err error) error {
 		return fmt.Errorf("it is not one JSON object: %w%s", err, hint)
 	}
 	is := func(raw json.RawMessage, v any) bool { return len(raw) == 0 || json.Unmarshal(raw, v) == nil }
-	var t struct{ Answer, Tokens json.RawMessage }
+	var t struct{ Answer, Tokens, Thoughts json.RawMessage }
 	var tokens []json.RawMessage
 	switch {
 	case !is(line, &t):
@@ -184,6 +188,9 @@ func explain(line []byte, err error) error {
 		return fmt.Errorf("field answer: %.20q is neither a string nor null", t.Answer)
 	case !is(t.Tokens, &tokens):
 		return fmt.Errorf("field tokens: %.20q is not a list", t.Tokens)
+	}
+	if !is(t.Thoughts, new([]llm.Thought)) {
+		return errors.New("field thoughts: it is not a list of objects with number, a whole number, and holds, a list of objects with text, a string, and p, a number")
 	}
 	for i, raw := range tokens {
 		var tok struct{ Logprob, Top json.RawMessage }
@@ -239,10 +246,15 @@ func (r *Recorder) Generate(ctx context.Context, req llm.Request) iter.Seq[llm.E
 	return func(yield func(llm.Event) bool) {
 		line := fmt.Appendf(nil, `{"id":%d,"tokens":[`, id)
 		var said, thought []byte
+		var thoughts []llm.Thought
 		tokens := 0
 		cut := true // until the end is known
 		defer func() {
-			line = append(line, `],"answer":`...)
+			line = append(line, ']')
+			if b, err := json.Marshal(thoughts); len(thoughts) > 0 && err == nil {
+				line = append(append(line, `,"thoughts":`...), b...)
+			}
+			line = append(line, `,"answer":`...)
 			ans := extract(r.Generator.Info(), string(said), string(thought), cut)
 			if b, err := json.Marshal(ans); ans != "" && err == nil {
 				line = append(line, b...)
@@ -273,6 +285,12 @@ func (r *Recorder) Generate(ctx context.Context, req llm.Request) iter.Seq[llm.E
 					line = appendNumber(line, v)
 				}
 				line = append(line, "]}"...)
+			case llm.KindThought:
+				if tokens++; tokens > 1 {
+					line = append(line, ',')
+				}
+				line = append(line, `{"logprob":null,"top":[]}`...)
+				thoughts = append(thoughts, llm.Thought{Number: ev.Thought.Number, Holds: slices.Clone(ev.Thought.Holds)})
 			case llm.KindEnd:
 				if ev.End.Finish == llm.FinishEOS || ev.End.Finish == llm.FinishStop {
 					cut = false

@@ -10,6 +10,7 @@ import (
 
 	"orrery/think/answer"
 	"orrery/think/confidence"
+	"orrery/think/llm"
 	"orrery/think/vote"
 )
 
@@ -95,6 +96,7 @@ type replay struct {
 	policy   vote.Policy
 	m        *vote.Machine
 	ids      []json.RawMessage
+	thoughts [][]llm.Thought
 	all      []vote.Trace
 	trackers []*confidence.Tracker // only while the window is open
 	launched []int                 // record → position in the file
@@ -128,7 +130,7 @@ func Replay(ctx context.Context, r io.Reader, params ReplayParams) (*Report, err
 // take measures a trace, and plays it if it is launched.
 func (x *replay) take(t TraceRecord) {
 	id := len(x.ids)
-	x.ids = append(x.ids, t.ID)
+	x.ids, x.thoughts = append(x.ids, t.ID), append(x.thoughts, t.Thoughts)
 	v := vote.Trace{ID: id}
 	if t.Answer != nil {
 		text := strings.TrimSpace(*t.Answer) // so that a raw answer is the name of its class
@@ -180,7 +182,7 @@ func (x *replay) report() *Report {
 	}
 	r := &Report{Version: 1, Params: newReplayedParams(x.p, window), Traces: []ReplayedTrace{}}
 	for i, t := range x.all {
-		row := ReplayedTrace{ID: x.ids[i], Tokens: t.Measures.Tokens, ScoredTokens: t.Measures.Scored}
+		row := ReplayedTrace{ID: x.ids[i], Tokens: t.Measures.Tokens, ScoredTokens: t.Measures.Scored, Thoughts: x.thoughts[i]}
 		if !t.Key.IsZero() {
 			row.Answer = &t.Answer
 		}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 
 	"orrery/think/confidence"
+	"orrery/think/llm"
 	"orrery/think/vote"
 )
 
@@ -64,6 +65,7 @@ type ReplayedTrace struct {
 	Lowest       *float64        `json:"lowest_group"`
 	Bottom10     *float64        `json:"bottom10"`
 	Tail         *float64        `json:"tail"`
+	Thoughts     []llm.Thought   `json:"thoughts,omitempty"` // of a latent model, as they were recorded
 }
 
 // ReplayedOffline is the votes over all traces of the file, each complete.

@@ -1,6 +1,7 @@
 package reason
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"reflect"
@@ -71,6 +72,41 @@ func TestThoughtsAreToldAndCounted(t *testing.T) {
 		}
 		if b, _ := json.Marshal(res); !strings.Contains(string(b), `"thoughts":[{"number":1,"holds":[{"text":"wumpus","p":0.5}`) {
 			t.Errorf("the JSON has no thoughts: %s", b)
+		}
+	}
+}
+
+// A recording holds what each thought held, as tokens without a score and in words; a
+// replay counts the tokens that the run did, and hands the thoughts on.
+func TestThoughtsAreRecorded(t *testing.T) {
+	var file bytes.Buffer
+	g := latent("", "Every", " step", " ###", " Alex is", " a gorpus.")
+	rec := NewRecorder(g, &file)
+	res, err := lookup(t, "majority").Run(context.Background(), rec, Ask("?"), Params{Budget: 2, Concurrency: 1, K: 3}, nil)
+	if err != nil || rec.Err() != nil {
+		t.Fatal(err, rec.Err())
+	}
+	want := res.Traces[0].Thoughts
+	n := 0
+	for tr, err := range ReadTraces(bytes.NewReader(file.Bytes())) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n++; len(want) != 2 || !reflect.DeepEqual(tr.Thoughts, want) || len(tr.Tokens) != res.Traces[0].Tokens {
+			t.Errorf("trace %s is recorded with %v and %d tokens; the run had %v and %d", tr.ID, tr.Thoughts, len(tr.Tokens), want, res.Traces[0].Tokens)
+		}
+	}
+	rep, err := Replay(context.Background(), bytes.NewReader(file.Bytes()), ReplayParams{Warmup: 1, Window: 1, NoConsensus: true})
+	if err != nil || n != 2 {
+		t.Fatalf("%d traces, %v", n, err)
+	}
+	if !reflect.DeepEqual(rep.Traces[1].Thoughts, want) || rep.Online.TokensUsed != res.Tokens.Used {
+		t.Errorf("replayed: %v and %d tokens, want %v and %d", rep.Traces[1].Thoughts, rep.Online.TokensUsed, want, res.Tokens.Used)
+	}
+	for _, bad := range []string{`7`, `[7]`, `[{"number": "one"}]`, `[{"holds": [{"p": "much"}]}]`} {
+		_, err := Replay(context.Background(), strings.NewReader(`{"id": 1, "answer": null, "tokens": [], "thoughts": `+bad+`}`), ReplayParams{})
+		if err == nil || !strings.Contains(err.Error(), "line 1: field thoughts: it is not a list of objects") {
+			t.Errorf("%s: %v", bad, err)
 		}
 	}
 }
