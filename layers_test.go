@@ -48,7 +48,7 @@ var layers = map[string][]string{
 	"look/group":   {},
 	"look/li2":     {"look/group", "learn/tensor", "report"},
 
-	"look/coconut":  {"learn/latent", "learn/nn", "learn/token", "task", "report"},
+	"look/coconut":  {"learn/latent", "learn/nn", "learn/token", "look/cogs", "task", "report"},
 	"look/spectrum": {"learn/tensor"},
 
 	"task":   {"think/answer"},

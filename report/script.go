@@ -45,7 +45,7 @@ for (const box of document.querySelectorAll(".paged")) {
       for (const c of lines[i].split("\t")) {
         const cell = row.insertCell();
         cell.textContent = c;
-        if (/^[-+−±≤≥<>≈ ]*[0-9]/.test(c)) cell.className = "n";
+        if (/^(–$|[-+−±≤≥<>≈ ]*[0-9])/.test(c)) cell.className = "n";
       }
       return row;
     }));

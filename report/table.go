@@ -89,8 +89,11 @@ func class(cell string) string {
 	return ""
 }
 
-// numeric reports whether a cell begins like a number.
+// numeric reports whether a cell begins like a number, or is the dash of a missing one.
 func numeric(s string) bool {
+	if s == "–" {
+		return true
+	}
 	s = strings.TrimLeft(s, "-+−±≤≥<>≈ ")
 	return s != "" && s[0] >= '0' && s[0] <= '9'
 }

@@ -31,22 +31,36 @@ type Model struct {
 
 // Open reads a model's folder.
 func Open(dir string) (*Model, error) {
-	m := &Model{Dir: dir}
-	var err error
-	if m.Info, err = latent.Read(os.DirFS(dir)); err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			err = fmt.Errorf("%w: the model in %s does not think in hidden states: give folders that the coconut recipes made, such as runs/NAME/final", err, dir)
+	info, net, err := load(dir, latent.Read)
+	if err != nil {
+		return nil, err
+	}
+	v, err := token.Load(dir)
+	if err == nil && v.Size() != net.Config.VocabSize {
+		err = fmt.Errorf("opening the model %s: its weights are for %d tokens, its tokenizer has %d: restore the files that training wrote", dir, net.Config.VocabSize, v.Size())
+	}
+	return &Model{dir, info, net, v}, err
+}
+
+// load reads a folder's weights and, by read, the file that says how its model answers.
+func load[Info any](dir string, read func(fs.FS) (Info, error)) (info Info, net *nn.Model, err error) {
+	files := os.DirFS(dir)
+	if _, err = fs.Stat(files, "."); err == nil {
+		info, err = read(files)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		is := "it does not think in hidden states: give folders that the coconut or superposition recipes made, such as runs/NAME/final"
+		if _, err := latent.Read(files); err == nil {
+			is = "it answers in words: compare it with others that the coconut recipes made"
+		} else if _, err := latent.ReadSymbols(files); err == nil {
+			is = "it answers graph questions in symbols: compare it with others that the superposition recipes made"
 		}
-		return nil, err
+		err = fmt.Errorf("opening the model %s: %w: %s", dir, err, is)
 	}
-	if m.Net, err = nn.Load(dir); err != nil {
-		return nil, err
+	if err == nil {
+		net, err = nn.Load(dir)
 	}
-	m.Vocab, err = token.Load(dir)
-	if err == nil && m.Vocab.Size() != m.Net.Config.VocabSize {
-		err = fmt.Errorf("opening the model %s: its weights are for %d tokens, its tokenizer has %d: restore the files that training wrote", dir, m.Net.Config.VocabSize, m.Vocab.Size())
-	}
-	return m, err
+	return info, net, err
 }
 
 // testStream keeps the problems of these tables apart from all that training

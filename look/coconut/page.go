@@ -2,7 +2,9 @@ package coconut
 
 import (
 	"fmt"
+	"maps"
 	"path/filepath"
+	"slices"
 
 	"orrery/learn/latent"
 	"orrery/report"
@@ -41,6 +43,13 @@ func (c *Comparison) verdictBlocks() []report.Block {
 			b.Against = append(b.Against, text)
 		}
 	}
+	// That places are needed does not say that what is in them is.
+	list := c.of(latent.Coconut)
+	if g, _ := gap(string(Other), list, list, func(s *Score) Tally { return s.Controls[Other] }); g.clear() {
+		b.Evidence = append(b.Evidence, "Coconut "+g.String())
+	} else {
+		b.Against = append(b.Against, "Coconut "+g.String()+": what a thought holds about its own problem is not used")
+	}
 	return []report.Block{b}
 }
 
@@ -56,8 +65,15 @@ func (c *Comparison) tokensPlot() report.Block {
 		plot.Series = append(plot.Series, report.Series{Name: name, X: []float64{r.Tokens}, Y: []float64{r.Accuracy},
 			Low: []float64{r.Low}, High: []float64{r.High}, Draw: report.Points})
 	}
+	names := map[float64]string{} // of the rules at an accuracy: one mark
 	for _, r := range c.Rules {
-		plot.Marks = append(plot.Marks, report.Mark{Name: r.Name, At: r.Accuracy, Horizontal: true})
+		if names[r.Accuracy] != "" {
+			names[r.Accuracy] += "; "
+		}
+		names[r.Accuracy] += r.Name
+	}
+	for _, at := range slices.Sorted(maps.Keys(names)) {
+		plot.Marks = append(plot.Marks, report.Mark{Name: names[at], At: at, Horizontal: true})
 	}
 	return plot
 }

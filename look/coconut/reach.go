@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"math/rand/v2"
-	"os"
 
 	"orrery/learn/latent"
 	"orrery/learn/nn"
@@ -22,16 +20,8 @@ type Reacher struct {
 
 // OpenReacher reads a model's folder.
 func OpenReacher(dir string) (*Reacher, error) {
-	m := &Reacher{Dir: dir}
-	var err error
-	if m.Info, err = latent.ReadSymbols(os.DirFS(dir)); err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			err = fmt.Errorf("%w: the model in %s does not answer graph questions in symbols: give folders that the superposition recipes made, such as runs/NAME/final", err, dir)
-		}
-		return nil, err
-	}
-	m.Net, err = nn.Load(dir)
-	return m, err
+	info, net, err := load(dir, latent.ReadSymbols)
+	return &Reacher{dir, info, net}, err
 }
 
 // SortedProblems is Problems of graph questions whose ids ascend along edges.
@@ -89,7 +79,7 @@ func (m *Reacher) Measure(ctx context.Context, ps []task.Problem, seed uint64, p
 	}
 	s.Controls = map[Control]Tally{ZeroLatent: s.Sweep[0]}
 	for _, c := range Controls[1:] {
-		t, _, err := ask(string(c), latent.Hops, reachFeed(c, own, seed))
+		t, _, err := ask(string(c), latent.Hops, feed(c, own, seed))
 		if err != nil {
 			return nil, err
 		}
@@ -119,42 +109,4 @@ func (m *Reacher) ask(ctx context.Context, qs []task.Symbols, k int, fed [][][]f
 		t.Right[i], t.Tokens[i], own[i] = r.Answer == q.Target, r.Tokens, r.Thoughts
 	}
 	return t, own, nil
-}
-
-// reachFeed makes what a control feeds of all questions' thoughts (questions, hops, d).
-// Another one's are those of the next question with as many hops.
-func reachFeed(c Control, own [][][]float32, seed uint64) [][][]float32 {
-	rng := rand.New(rand.NewPCG(seed, 0x6e6f697365)) // "noise"
-	longest := 0
-	for _, thoughts := range own {
-		longest = max(longest, len(thoughts))
-	}
-	means := make([][]float32, longest)
-	for k := range means {
-		var have [][][]float32
-		for _, thoughts := range own {
-			if len(thoughts) > k {
-				have = append(have, thoughts)
-			}
-		}
-		means[k] = mean(have, k)
-	}
-	out := make([][][]float32, len(own))
-	for i, thoughts := range own {
-		switch c {
-		case Noise:
-			for _, h := range thoughts {
-				out[i] = append(out[i], direction(rng, h))
-			}
-		case BatchMean:
-			out[i] = means[:len(thoughts)]
-		case Other:
-			for j := 1; out[i] == nil; j++ { // its own where it is the only one
-				if o := own[(i+j)%len(own)]; len(o) == len(thoughts) {
-					out[i] = o
-				}
-			}
-		}
-	}
-	return out
 }

@@ -90,12 +90,12 @@ func TestReachMeasure(t *testing.T) {
 	}
 }
 
-// TestReachFeed: controls keep the number of thoughts; noise keeps their lengths, and
+// TestFeedOfDifferentHops: controls keep the number of thoughts; noise keeps their lengths, and
 // another one's are another one's.
-func TestReachFeed(t *testing.T) {
+func TestFeedOfDifferentHops(t *testing.T) {
 	own := [][][]float32{{{3, 4}, {1, 0}}, {{0, 2}}, {{6, 8}, {0, 1}}, {{0, 4}}}
 	for _, c := range Controls[1:] {
-		fed := reachFeed(c, own, 5)
+		fed := feed(c, own, 5)
 		for i := range own {
 			if len(fed[i]) != len(own[i]) {
 				t.Fatalf("%s: %d thoughts for %d", c, len(fed[i]), len(own[i]))
@@ -121,7 +121,13 @@ func TestReachFeed(t *testing.T) {
 }
 
 func TestOpenReacherRefuses(t *testing.T) {
-	if _, err := OpenReacher(t.TempDir()); err == nil || !strings.Contains(err.Error(), "superposition recipes") {
-		t.Errorf("an empty folder: %v", err)
+	words, symbols := saved(t, latent.Coconut), reacher(t, "a", latent.ReachThoughts).Dir
+	for dir, want := range map[string]string{t.TempDir(): "superposition recipes", words: "answers in words", filepath.Join(words, "none"): "no such file"} {
+		if _, err := OpenReacher(dir); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), dir) {
+			t.Errorf("%v, want an error with the folder and %q", err, want)
+		}
+	}
+	if _, err := Open(symbols); err == nil || !strings.Contains(err.Error(), "in symbols") {
+		t.Errorf("a model of symbols as one of words: %v", err)
 	}
 }

@@ -21,15 +21,7 @@ type ReachComparison struct {
 
 // CompareReach puts scores of the same problems side by side.
 func CompareReach(ps []task.Problem, scores []*ReachScore) *ReachComparison {
-	c := &ReachComparison{Problems: ps, Scores: scores}
-	for _, s := range task.Shortcuts() {
-		r := Rule{Name: s.Name}
-		for _, p := range ps {
-			r.Accuracy += s.Correct(p.Data.(*task.Graph)) / float64(len(ps))
-		}
-		c.Rules = append(c.Rules, r)
-	}
-	return c
+	return &ReachComparison{Problems: ps, Scores: scores, Rules: Shortcuts(ps)}
 }
 
 // reachPublished are accuracies of two layers of 768 dimensions (arXiv 2505.12514,

@@ -134,22 +134,31 @@ func (m *Model) Measure(ctx context.Context, ps []task.Problem, seed uint64, pro
 	return s, nil
 }
 
-// feed makes what a control feeds of a batch's thoughts (problems, K, d).
+// feed makes what a control feeds of questions' own thoughts (questions, as many as
+// each had, d). Means are over all that had so many. Another one's are those of the next
+// question with as many, the own ones where there is no other.
 func feed(c Control, own [][][]float32, seed uint64) [][][]float32 {
 	out := make([][][]float32, len(own))
-	rng := rand.New(rand.NewPCG(seed, 0x6e6f697365)) // "noise"
-	for i, thoughts := range own {
-		switch c {
-		case Noise:
+	switch c {
+	case Noise:
+		rng := rand.New(rand.NewPCG(seed, 0x6e6f697365)) // "noise"
+		for i, thoughts := range own {
 			for _, h := range thoughts {
 				out[i] = append(out[i], direction(rng, h))
 			}
-		case BatchMean:
-			for k := range thoughts {
-				out[i] = append(out[i], mean(own, k))
+		}
+	case BatchMean:
+		means := means(own)
+		for i, thoughts := range own {
+			out[i] = means[:len(thoughts)]
+		}
+	case Other:
+		for i, thoughts := range own {
+			for j := 1; out[i] == nil; j++ {
+				if o := own[(i+j)%len(own)]; len(o) == len(thoughts) {
+					out[i] = o
+				}
 			}
-		case Other:
-			out[i] = own[(i+1)%len(own)]
 		}
 	}
 	return out
@@ -170,19 +179,30 @@ func direction(rng *rand.Rand, h []float32) []float32 {
 	return out
 }
 
-// mean is the mean of thought k over a batch.
-func mean(own [][][]float32, k int) []float32 {
-	sum := make([]float64, len(own[0][k]))
-	for _, thoughts := range own {
-		for i, x := range thoughts[k] {
-			sum[i] += float64(x)
+// means are those of thought 1, 2, … over all questions that had so many.
+func means(own [][][]float32) (out [][]float32) {
+	for k := 0; ; k++ {
+		n, sum := 0, []float64(nil)
+		for _, thoughts := range own {
+			if k >= len(thoughts) {
+				continue
+			}
+			if n++; sum == nil {
+				sum = make([]float64, len(thoughts[k]))
+			}
+			for i, x := range thoughts[k] {
+				sum[i] += float64(x)
+			}
 		}
+		if n == 0 {
+			return out
+		}
+		mean := make([]float32, len(sum))
+		for i, x := range sum {
+			mean[i] = float32(x / float64(n))
+		}
+		out = append(out, mean)
 	}
-	out := make([]float32, len(sum))
-	for i, x := range sum {
-		out[i] = float32(x / float64(len(own)))
-	}
-	return out
 }
 
 // Rule is a shortcut rule's accuracy, ties counting half.
@@ -191,17 +211,19 @@ type Rule struct {
 	Accuracy float64
 }
 
-// Shortcuts are the rules' accuracies on ProsQA problems; none for other tasks.
+// Shortcuts are the rules' accuracies on ProsQA's graphs, in words or symbols; none
+// for other tasks.
 func Shortcuts(ps []task.Problem) (out []Rule) {
 	for _, s := range task.Shortcuts() {
 		r := Rule{Name: s.Name}
 		for _, p := range ps {
 			g, ok := p.Data.(*task.Graph)
-			if !ok || !strings.HasPrefix(p.Task, "prosqa") {
+			if !ok {
 				return nil
 			}
-			r.Accuracy += s.Correct(g) / float64(len(ps))
+			r.Accuracy += s.Correct(g)
 		}
+		r.Accuracy /= float64(len(ps))
 		out = append(out, r)
 	}
 	return out

@@ -1,6 +1,7 @@
 package coconut
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"math"
@@ -9,6 +10,7 @@ import (
 	"text/tabwriter"
 
 	"orrery/learn/latent"
+	"orrery/look/cogs"
 	"orrery/task"
 )
 
@@ -101,19 +103,17 @@ func pooled(name string, list []*Score, pick func(*Score) Tally) Row {
 	return r
 }
 
-// wilson is the 95 % score interval for k of n (Wilson 1927).
+// wilson is the 95 % score interval for k of n.
 func wilson(k, n int) (low, high float64) {
-	const z = 1.959963984540054
-	p, m := float64(k)/float64(n), float64(n)
-	mid, half := p+z*z/(2*m), z*math.Sqrt(p*(1-p)/m+z*z/(4*m*m))
-	return max(0, (mid-half)/(1+z*z/m)), min(1, (mid+half)/(1+z*z/m))
+	i := cogs.Wilson(k, n)
+	return i.Low, i.High
 }
 
 // Gap is how much better one thing does than another on the same problems.
 type Gap struct {
 	Against string    `json:"against"`
 	Mean    float64   `json:"mean"` // difference of accuracies
-	Low     float64   `json:"low"`  // 95 % interval over problems, paired
+	Low     float64   `json:"low"`  // 95 % interval over problems, paired; of one answer from −∞ to ∞, in JSON null
 	High    float64   `json:"high"`
 	Each    []float64 `json:"each"` // of each pair of models
 }
@@ -144,6 +144,9 @@ func gap(against string, list, others []*Score, pick func(*Score) Tally) (g Gap,
 		variance += (d - g.Mean) * (d - g.Mean) / float64(len(diff)-1)
 	}
 	half := 1.959963984540054 * math.Sqrt(variance/float64(len(diff)))
+	if len(diff) == 1 {
+		half = math.Inf(1)
+	}
 	g.Low, g.High = g.Mean-half, g.Mean+half
 	return g, true
 }
@@ -153,6 +156,20 @@ func one(b bool) float64 {
 		return 1
 	}
 	return 0
+}
+
+// MarshalJSON writes null for the ends of an interval that has none.
+func (g Gap) MarshalJSON() ([]byte, error) {
+	type plain Gap
+	out := struct {
+		plain
+		Low  *float64 `json:"low"`
+		High *float64 `json:"high"`
+	}{plain: plain(g)}
+	if !math.IsInf(g.High, 0) {
+		out.Low, out.High = &g.Low, &g.High
+	}
+	return json.Marshal(out)
 }
 
 // clear says that the gap is there: above 0 in its interval and in every pair.
