@@ -389,8 +389,10 @@ func TestPostgresGone(t *testing.T) {
 		if _, err := admin.Exec(ctx, fmt.Sprintf(`ALTER DATABASE %s ALLOW_CONNECTIONS %v`, name, open)); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := admin.Exec(ctx, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1`, name); err != nil {
-			t.Fatal(err)
+		for left := 1; !open && left > 0; { // until nobody is inside: ending a connection takes a moment, in which it might still write
+			if err := admin.QueryRow(ctx, `SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = $1`, name).Scan(&left); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 	door(false)
