@@ -5,8 +5,11 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os/signal"
+	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -184,6 +187,8 @@ func (sv *serving) serve(ctx context.Context) error {
 		l.Close()
 		return err
 	}
+	ctx, stop := sv.untilHangup(ctx)
+	defer stop()
 	if err := sv.announce(s, l, g.Info()); err != nil {
 		l.Close()
 		return err
@@ -193,6 +198,19 @@ func (sv *serving) serve(ctx context.Context) error {
 		fmt.Fprintln(sv.err, "stopped")
 	}
 	return err
+}
+
+// untilHangup ends with SIGHUP as with SIGTERM where there is no file that SIGHUP reads
+// again: a terminal that closes, or a reload that is none, must not cut requests off.
+func (sv *serving) untilHangup(ctx context.Context) (context.Context, context.CancelFunc) {
+	rereads := slices.ContainsFunc(sv.parts, func(p part) bool {
+		k, ok := p.(*keyFlags)
+		return ok && k.stop != nil
+	})
+	if rereads || signal.Ignored(syscall.SIGHUP) { // by nohup
+		return ctx, func() {}
+	}
+	return signal.NotifyContext(ctx, syscall.SIGHUP)
 }
 
 // newServer makes the server and starts what belongs to it.

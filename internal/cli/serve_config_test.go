@@ -166,6 +166,16 @@ func TestConfigReload(t *testing.T) {
 	if n := len(oneFake.Calls()) - before; n != 3 {
 		t.Errorf("%d of 3 requests went to the one that is not drained", n)
 	}
+	// A file in which something is wrong drains nothing either; what takes a restart is named.
+	write("\"with a blank\"", "")
+	syscall.Kill(os.Getpid(), syscall.SIGHUP)
+	said.wait(t, "SIGHUP: the API keys stay as they were: .*no blanks")
+	write("new", "\n    weight: 3\n    drain: true\nmax-budget: 7\nlimits: {requests: 9}")
+	syscall.Kill(os.Getpid(), syscall.SIGHUP)
+	said.wait(t, "SIGHUP: API keys read again; limits, max-budget, upstreams changed too, which takes a restart")
+	if got := asked1(t, url, "new"); got != 200 || len(oneFake.Calls())-before != 4 {
+		t.Errorf("%d, and %d of 4 requests went to the one that is not drained", got, len(oneFake.Calls())-before)
+	}
 	write("newest", "\n  - url: http://elsewhere")
 	syscall.Kill(os.Getpid(), syscall.SIGHUP)
 	said.wait(t, "SIGHUP: the API keys stay as they were: upstream elsewhere is new")

@@ -3,13 +3,16 @@ package cli
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/spf13/pflag"
 
@@ -84,24 +87,68 @@ func (k *keyFlags) start(s *server.Server) error {
 	if k.file == "" && k.conf == nil {
 		return nil
 	}
-	k.stop = k.onHangup("API keys", func() error {
-		if k.conf != nil {
-			c, err := readConfig(k.conf.path, k.known)
-			if err != nil {
-				return err
-			}
-			if err := k.redrain(c); err != nil {
-				return err
-			}
-			k.conf.keys = c.keys
-		}
-		keys, err := k.keys()
-		if err != nil {
-			return err
-		}
-		return s.SetKeys(keys)
-	})
+	k.stop = k.onHangup("API keys", func() (more string, err error) { return k.reread(s) })
 	return nil
+}
+
+// reread takes up the keys and drains of the files as they are now, all or nothing,
+// and says what else has changed.
+func (k *keyFlags) reread(s *server.Server) (more string, err error) {
+	now, was := k.conf, []server.Key(nil)
+	if k.conf != nil {
+		if now, err = readConfig(k.conf.path, k.known); err != nil {
+			return "", err
+		}
+		was, k.conf.keys = k.conf.keys, now.keys
+		defer func() {
+			if err != nil {
+				k.conf.keys = was
+			}
+		}()
+	}
+	keys, err := k.keys()
+	if err != nil {
+		return "", err
+	}
+	limits, err := k.defaults()
+	if err != nil {
+		return "", err
+	}
+	if err := server.CheckKeys(keys, limits); err != nil {
+		return "", err
+	}
+	if now != nil {
+		if err := k.redrain(now); err != nil {
+			return "", err
+		}
+		if names := k.conf.changed(now); len(names) > 0 {
+			more = fmt.Sprintf("; %s changed too, which takes a restart", strings.Join(names, ", "))
+		}
+	}
+	return more, s.SetKeys(keys)
+}
+
+// changed are the entries, keys and drains apart, in which a file differs from now.
+func (c *configFile) changed(now *configFile) (names []string) {
+	all := maps.Clone(c.flags)
+	maps.Copy(all, now.flags)
+	for name := range all {
+		if !slices.Equal(c.flags[name], now.flags[name]) {
+			names = append(names, name)
+		}
+	}
+	for _, s := range now.servers {
+		for _, was := range c.servers {
+			if was.Called() != s.Called() {
+				continue
+			}
+			if was.Drained = s.Drained; !reflect.DeepEqual(was, s) && !slices.Contains(names, "upstreams") {
+				names = append(names, "upstreams")
+			}
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 // redrain drains the upstreams that a configuration file now drains or leaves out.
@@ -200,6 +247,9 @@ const hashMark = "sha256:"
 
 func parseKey(name, word string) (server.Key, error) {
 	digits, hashed := strings.CutPrefix(word, hashMark)
+	if !hashed && strings.ContainsFunc(word, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }) {
+		return server.Key{}, errors.New("a key has no blanks or control characters in it; write the key alone: names are for the configuration file")
+	}
 	if !hashed {
 		return server.NewKey(name, word), nil
 	}

@@ -105,6 +105,17 @@ func postAs(t *testing.T, url, key, body string) int {
 	return resp.StatusCode
 }
 
+// TestHangupEnds: where there is nothing to read again, SIGHUP ends a server as SIGTERM
+// does, and does not cut its requests off.
+func TestHangupEnds(t *testing.T) {
+	_, said, stop := served(t)
+	syscall.Kill(os.Getpid(), syscall.SIGHUP)
+	said.wait(t, "stopped")
+	if code := stop(); code != exitDone {
+		t.Errorf("it ended with %d", code)
+	}
+}
+
 func TestKeysReload(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "keys")
 	write := func(text string) {
