@@ -106,34 +106,37 @@ func ParseSymbols(text string) (Symbols, error) {
 	edges, rest, query := strings.Cut(text, "[Q]")
 	pair, root, asked := strings.Cut(rest, "[R]")
 	if !query || !asked {
-		return s, errors.New(`read a symbol question: it has no "[Q]" followed by "[R]"; write "3 7 | 7 9 | 4 2 [Q] 9 2 [R] 3"`)
+		return s, errors.New(`read a graph question: it has no "[Q]" followed by "[R]"; write "3 7 | 7 9 | 4 2 [Q] 9 2 [R] 3"`)
 	}
 	for i, e := range strings.Split(edges, "|") {
 		ids, err := symbolIDs(e, 2)
 		if err != nil {
-			return s, fmt.Errorf("read a symbol question: edge %d: %w", i+1, err)
+			return s, fmt.Errorf("read a graph question: edge %d: %w", i+1, err)
 		}
 		s.Edges = append(s.Edges, [2]int(ids))
 	}
 	candidates, err := symbolIDs(pair, 2)
 	if err != nil {
-		return s, fmt.Errorf("read a symbol question: candidates after [Q]: %w", err)
+		return s, fmt.Errorf("read a graph question: candidates after [Q]: %w", err)
 	}
 	top, err := symbolIDs(root, 1)
 	if err != nil {
-		return s, fmt.Errorf("read a symbol question: root after [R]: %w", err)
+		return s, fmt.Errorf("read a graph question: root after [R]: %w", err)
 	}
 	s.Candidates, s.Root = [2]int(candidates), top[0]
 	return s, s.decide(s.Graph())
 }
+
+// ErrUndecided is the end of the error of a question that has two answers or none.
+var ErrUndecided = errors.New("exactly one must be")
 
 // decide sets Target; g is the question's graph, for its names.
 func (s *Symbols) decide(g *Graph) error {
 	d, c := g.Distances(s.Root), s.Candidates
 	first, second := d[c[0]] >= 0, d[c[1]] >= 0
 	if first == second {
-		return fmt.Errorf("read a symbol question: of the candidates %s and %s, %s can be reached from %s; exactly one must be",
-			g.IdxToSymbol[c[0]], g.IdxToSymbol[c[1]], map[bool]string{true: "both", false: "neither"}[first], g.IdxToSymbol[s.Root])
+		return fmt.Errorf("read a graph question: of the candidates %s and %s, %s can be reached from %s; %w",
+			g.IdxToSymbol[c[0]], g.IdxToSymbol[c[1]], map[bool]string{true: "both", false: "neither"}[first], g.IdxToSymbol[s.Root], ErrUndecided)
 	}
 	s.Target = c[0]
 	if second {

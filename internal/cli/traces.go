@@ -88,6 +88,9 @@ func thoughtLine(h llm.Thought) string {
 		}
 		line += fmt.Sprintf("  %s %.2f", oneLine(r.Text), r.P)
 	}
+	if h.Answers {
+		line += "  ← the answer is read off here"
+	}
 	return line
 }
 

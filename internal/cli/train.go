@@ -96,7 +96,7 @@ func recipeList() string {
 	var b strings.Builder
 	for _, name := range recipe.Names() {
 		r, _ := recipe.Lookup(name)
-		fmt.Fprintf(&b, "  %-12s %s\n", name, r.About)
+		fmt.Fprintf(&b, "  %-18s %s\n", name, r.About)
 	}
 	return b.String()
 }

@@ -1,6 +1,7 @@
 package local
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"math"
@@ -121,6 +122,9 @@ type symbols struct {
 func (y symbols) script(text string, thoughts *int) (script, error) {
 	q, nodes, err := task.ReadSymbols(strings.TrimSpace(text))
 	if err != nil {
+		if errors.Is(err, task.ErrUndecided) {
+			return script{}, unreadable{err.Error(), "ask about one that can be reached and one that cannot"}
+		}
 		return script{}, unreadable{err.Error(), `ask "3 7 | 7 9 | 4 2 [Q] 9 2 [R] 3", or in words "Alex is a x. Every x is a y. … Is Alex a y or z?"`}
 	}
 	k := y.info.Thoughts
@@ -136,7 +140,9 @@ func (y symbols) script(text string, thoughts *int) (script, error) {
 		return s, tooLong{n}
 	}
 	for id := range s.names {
-		s.names[id] = symbolName(id)
+		if s.names[id] = symbolName(id); id < task.SymbolNodes {
+			s.names[id] = "id " + s.names[id] // no node of the question in words
+		}
 	}
 	copy(s.names, nodes)
 	switch y.info.Method {

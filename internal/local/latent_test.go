@@ -206,6 +206,11 @@ func TestThoughtsSettle(t *testing.T) {
 			if text := got.Text[llm.Answer]; best.Answer != task.SymbolEOS && text != symbolName(best.Answer) {
 				t.Errorf("settled on %q, want %s after %d thoughts", text, symbolName(best.Answer), at)
 			}
+			for _, h := range got.Thoughts {
+				if h.Answers != (h.Number == at) {
+					t.Errorf("thought %d says that it answers: %v; the model settled on %d", h.Number, h.Answers, at)
+				}
+			}
 			if len(got.Thoughts) != reach {
 				t.Errorf("%d thoughts are told, want all %d", len(got.Thoughts), reach)
 			}
@@ -259,6 +264,9 @@ func TestNamesComeBack(t *testing.T) {
 			if s == symbolName(id) {
 				return name
 			}
+		}
+		if s[0] >= '0' && s[0] <= '9' {
+			return "id " + s // of no node in the words
 		}
 		return s
 	}

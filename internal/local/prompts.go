@@ -39,6 +39,7 @@ type opened struct {
 	seq    *nn.Seq
 	logits []float32   // (V) after the last token
 	had    [][]float32 // (V) that each thought is read off from
+	at     int         // the thought that the text goes on from, if there was a choice, else 0
 }
 
 // start returns a sequence that continues the opening, with the logits of its
@@ -71,7 +72,7 @@ func (c *promptCache) start(dec *nn.Decoder, o opening) (*nn.Seq, []float32, []l
 			dec.Drop(fork)
 			return nil, nil, nil, fmt.Errorf("thought %d: %w", n+1, err)
 		}
-		thoughts[n] = llm.Thought{Number: n + 1, Holds: holds}
+		thoughts[n] = llm.Thought{Number: n + 1, Holds: holds, Answers: n+1 == e.at}
 	}
 	return fork, slices.Clone(e.logits), thoughts, nil
 }
@@ -114,7 +115,7 @@ func (c *promptCache) open(dec *nn.Decoder, o opening) (e opened, err error) {
 		} else if best = x; e.seq != nil {
 			dec.Drop(e.seq)
 		}
-		e.seq, e.logits = fork, slices.Clone(rows[0])
+		e.seq, e.logits, e.at = fork, slices.Clone(rows[0]), n+1
 	}
 	if e.seq != nil {
 		return e, nil

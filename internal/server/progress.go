@@ -39,7 +39,10 @@ func (n *narrator) line(ev reason.Event) string {
 		return fmt.Sprintf("%d tokens in %d traces\n", total, len(n.tokens))
 	case reason.Thought:
 		line := fmt.Sprintf("trace %d, thought %d:", ev.Trace, ev.Number)
-		for _, r := range ev.Holds {
+		for i, r := range ev.Holds {
+			if i > 0 && r.P < 0.005 {
+				break // it would be told as 0.00
+			}
 			line += fmt.Sprintf(" %s %.2f", oneLine(r.Text), r.P)
 		}
 		return line + "\n"

@@ -13,7 +13,7 @@ func init() {
 	})
 	Register(Recipe{
 		Name:  "tiny",
-		About: "a few seconds of the same on easy arithmetic, to see that everything works",
+		About: "a few seconds of the built-in model's training, on easy arithmetic, to see that everything works",
 		New:   func() Settings { return tiny() },
 	})
 }

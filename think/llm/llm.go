@@ -24,6 +24,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
 )
 
@@ -109,6 +110,16 @@ type Event struct {
 type Thought struct {
 	Number int       `json:"number"` // from 1
 	Holds  []Reading `json:"holds"`  // the likeliest readings, the best first; what the others have is left out
+
+	// Answers says that the text goes on from behind this thought, where the model chose
+	// among the thoughts that it had. Where none says so it is the last.
+	Answers bool `json:"answers,omitempty"`
+}
+
+// Clone is a copy that shares nothing.
+func (t Thought) Clone() Thought {
+	t.Holds = slices.Clone(t.Holds)
+	return t
 }
 
 // Reading is a word that a thought would be, were it read as one: an entry of

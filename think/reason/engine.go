@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -232,7 +231,7 @@ func (e *engine) handle(msg message) {
 			e.m.Counted(msg.trace, max(s.entries, s.usage))
 		}
 		if s.rec.Reason == vote.Running {
-			h := llm.Thought{Number: ev.Thought.Number, Holds: slices.Clone(ev.Thought.Holds)}
+			h := ev.Thought.Clone()
 			s.thoughts = append(s.thoughts, h)
 			e.emit(Thought{msg.trace, h})
 		}

@@ -10,7 +10,6 @@ import (
 	"io"
 	"iter"
 	"math"
-	"slices"
 	"strconv"
 	"sync"
 	"unicode/utf8"
@@ -290,7 +289,7 @@ func (r *Recorder) Generate(ctx context.Context, req llm.Request) iter.Seq[llm.E
 					line = append(line, ',')
 				}
 				line = append(line, `{"logprob":null,"top":[]}`...)
-				thoughts = append(thoughts, llm.Thought{Number: ev.Thought.Number, Holds: slices.Clone(ev.Thought.Holds)})
+				thoughts = append(thoughts, ev.Thought.Clone())
 			case llm.KindEnd:
 				if ev.End.Finish == llm.FinishEOS || ev.End.Finish == llm.FinishStop {
 					cut = false

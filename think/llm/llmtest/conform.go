@@ -140,7 +140,7 @@ func checkThought(t testing.TB, g llm.Generator, h llm.Thought, before Trace) ll
 	if len(h.Holds) == 0 || sum > 1+1e-4 { // float32 softmax
 		t.Errorf("thought %d holds %v, of a total probability of %v", h.Number, h.Holds, sum)
 	}
-	return llm.Thought{Number: h.Number, Holds: slices.Clone(h.Holds)}
+	return h.Clone()
 }
 
 func checkEnd(t testing.TB, r llm.Request, e llm.End) {
