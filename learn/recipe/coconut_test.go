@@ -122,6 +122,16 @@ func TestCoconutResets(t *testing.T) {
 			t.Errorf("%s, %q: resets at %v, want %v", c.m, c.reset, got, c.want)
 		}
 	}
+	// Checkpoints compare within the last stage that is reached: before it another thing was asked.
+	for steps, from := range map[int]int{50: 45, 45: 30, 31: 30, 30: 15, 10: 0} {
+		s, _ := prepared(t, func(s *Coconut) {
+			s.Train.Steps = steps
+			s.Curriculum = latent.Curriculum{Stages: 2, EpochSteps: 5, EpochsPerStage: 3, ThoughtsPerStep: 1}
+		})
+		if s.Train.Eval.BestFrom != from {
+			t.Errorf("%d steps: the best checkpoint is looked for from step %d, want %d", steps, s.Train.Eval.BestFrom, from)
+		}
+	}
 	s := coconutCI()
 	for _, bad := range []func(){
 		func() { s.ResetOptimizer = "sometimes" }, func() { s.Method = "cocoa" }, func() { s.Task = "tarot" },
