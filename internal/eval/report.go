@@ -1,6 +1,7 @@
 package eval
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"math"
@@ -49,7 +50,8 @@ func (r *Report) JSON() JSON {
 
 // WriteTable prints the side-by-side table.
 func (r *Report) WriteTable(w io.Writer) error {
-	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	var b bytes.Buffer
+	tw := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	head, rows := r.table()
 	fmt.Fprintln(tw, strings.Join(head, "\t"))
 	last := ""
@@ -63,7 +65,21 @@ func (r *Report) WriteTable(w io.Writer) error {
 	for _, n := range r.notes() {
 		fmt.Fprintf(tw, "\n%s\n", n)
 	}
-	return tw.Flush()
+	tw.Flush() // into memory
+	for line := range bytes.Lines(b.Bytes()) {
+		if _, err := fmt.Fprintf(w, "%s\n", bytes.TrimRight(line, " \n")); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tokens shows a mean; a latent model's few tokens are compared in tenths.
+func tokens(mean float64) string {
+	if mean < 10 {
+		return fmt.Sprintf("%.1f", mean)
+	}
+	return fmt.Sprintf("%.0f", mean)
 }
 
 // notes are what the table alone would hide.
@@ -85,7 +101,7 @@ func (r *Report) table() (head []string, rows [][]string) {
 			head[1] = "method, thoughts"
 		}
 		rows = append(rows, []string{x.Task, x.Method, fmt.Sprintf("%.1f %%", 100*x.Accuracy),
-			fmt.Sprintf("%.1f–%.1f", 100*x.AccuracyLow, 100*x.AccuracyHigh), fmt.Sprintf("%.0f", x.TokensMean),
+			fmt.Sprintf("%.1f–%.1f", 100*x.AccuracyLow, 100*x.AccuracyHigh), tokens(x.TokensMean),
 			fmt.Sprintf("%.1f", x.TracesMean), fmt.Sprintf("%.1f", x.StoppedMean),
 			fmt.Sprintf("%d/%d", x.Answered, x.N), fmt.Sprintf("%.2f", x.SecondsMean)})
 	}
