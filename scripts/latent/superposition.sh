@@ -54,7 +54,7 @@ echo
 ask "Generated graphs of 3 and 4 hops, random ids" --n 500 --seed 1
 [ -z "$file" ] || ask "The published file" --file "$file"
 
-# Questions in sentences, without the number of hops; names get random ids.
+# Questions in sentences, without the number of hops; names get ids in the order in which they appear.
 inwords() { # heading, flags
 	echo "## $1"
 	shift
