@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"reflect"
 	"slices"
+	"strings"
 
 	"orrery/learn/sample"
 )
@@ -135,10 +137,37 @@ func Strict(data []byte, v any) error {
 		if errors.Is(err, io.EOF) {
 			err = errors.New("it is empty")
 		}
+		if te, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && te.Field != "" {
+			err = fmt.Errorf("%s is a JSON %s, want %s", jsonPath(te.Field), te.Value, kind(te.Type))
+		}
 		return err
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return errors.New("something follows the value")
 	}
 	return nil
+}
+
+// jsonPath is a field's path without the names of embedded structs, which encoding/json puts
+// between: those have capitals, and settings have none.
+func jsonPath(field string) string {
+	parts := slices.DeleteFunc(strings.Split(field, "."), func(p string) bool { return p != strings.ToLower(p) })
+	return strings.Join(parts, ".")
+}
+
+// kind is what a field holds, in words.
+func kind(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Bool:
+		return "true or false"
+	case reflect.String:
+		return "a string"
+	case reflect.Float32, reflect.Float64:
+		return "a number"
+	case reflect.Slice, reflect.Array:
+		return "a list"
+	case reflect.Struct, reflect.Map:
+		return "an object"
+	}
+	return "a whole number"
 }

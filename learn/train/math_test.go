@@ -72,6 +72,23 @@ func TestStrict(t *testing.T) {
 			t.Errorf("%q was taken", bad)
 		}
 	}
+	type Inner struct {
+		Stages int `json:"stages"`
+	}
+	var embedded struct {
+		Inner
+		Train Config `json:"train"`
+	}
+	for bad, want := range map[string]string{
+		`{"stages":"two"}`:                    "stages is a JSON string, want a whole number",
+		`{"train":{"steps":1.5}}`:             "train.steps is a JSON number 1.5, want a whole number",
+		`{"train":{"optimizer":[]}}`:          "train.optimizer is a JSON array, want an object",
+		`{"train":{"optimizer":{"lr":true}}}`: "train.optimizer.lr is a JSON bool, want a number",
+	} {
+		if err := Strict([]byte(bad), &embedded); err == nil || err.Error() != want {
+			t.Errorf("%s: %v, want %q", bad, err, want)
+		}
+	}
 	c := smallConfig()
 	if err := Strict([]byte(`{"optimizer":{"lr":5}}`), &c); err != nil {
 		t.Fatal(err)
