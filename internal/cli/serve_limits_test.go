@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -108,6 +109,10 @@ func postAs(t *testing.T, url, key, body string) int {
 // TestHangupEnds: where there is nothing to read again, SIGHUP ends a server as SIGTERM
 // does, and does not cut its requests off.
 func TestHangupEnds(t *testing.T) {
+	// Whoever runs the tests by nohup has the signal ignored, and so would the server.
+	heard := make(chan os.Signal, 1)
+	signal.Notify(heard, syscall.SIGHUP)
+	defer signal.Stop(heard)
 	_, said, stop := served(t)
 	syscall.Kill(os.Getpid(), syscall.SIGHUP)
 	said.wait(t, "stopped")
