@@ -3,6 +3,7 @@ package browsertest
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -245,13 +246,16 @@ func TestThoughts(t *testing.T) {
 	tb := open(t, &llmtest.Scripted{Latent: &llm.Latent{Method: "coconut", Thoughts: 3, Trained: 3, Mark: "###"}, Pick: func(r llm.Request) llmtest.Script {
 		s := llmtest.Say(5, "### wumpus")
 		for i := 1; i <= 3; i++ {
-			s.Thoughts = append(s.Thoughts, llm.Thought{Number: i, Holds: []llm.Reading{{Text: "<b>gorpus", P: 0.6}, {Text: "lempus", P: 0.3}}})
+			s.Thoughts = append(s.Thoughts, llm.Thought{Number: i, Answers: i == 2, Holds: []llm.Reading{{Text: "<b>gorpus", P: 0.6}, {Text: "lempus", P: 0.3}}})
 		}
 		return s
 	}})
 	tb.ask("Is Alex a wumpus?", "coconut", 0)
 	tb.until(done)
 	tb.until(`document.querySelectorAll(".main-column .thoughts li").length == 3 && document.querySelector(".main-column .thoughts").textContent.includes("<b>gorpus")`)
+	if marked := eval[[]bool](tb, `[...document.querySelectorAll(".main-column .thoughts li")].map(li => li.textContent.includes("read off here"))`); !slices.Equal(marked, []bool{false, true, false}) {
+		t.Errorf("thoughts that the answer is read off: %v, want the second", marked)
+	}
 }
 
 // recorded waits until what was asked last is in the history.

@@ -113,5 +113,5 @@ export function showThoughts(list, thoughts) {
       const bar = h("i", { "aria-hidden": "true" });
       bar.style.width = Math.round(60 * r.p) + "px";
       return h("span", { class: "holds" }, h("b", {}, r.text), bar, percent(r.p));
-    }))));
+    }), t.answers ? h("span", { class: "soft" }, "← the answer is read off here") : null)));
 }
