@@ -4,8 +4,7 @@
 #   scripts/latent/superposition.sh [FOLDER]   default runs/superposition
 # FILE=prosqa_test_graph_4_coconut.json asks a published file as well, and
 # WORDS=prosqa_test.json the sentences of one. The thoughts' three
-# trainings take 172 million tokens, the baselines' 63 and 29: three hours, and an
-# hour and a half, on a core that does 16,000 a second. Interrupted, the same command goes on.
+# trainings take 172 million tokens, the baselines' 62 and 50: three hours, and two, on a core that does 16,000 a second. Interrupted, the same command goes on.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 folder=${1:-runs/superposition}
@@ -33,7 +32,8 @@ train cot-first superposition '{"method": "cot", "graph_ramp": 3000, "train": {"
 train cot-deep superposition-deep '{"method": "cot", "train": {"steps": 10000}}' cot-first
 train cot superposition-prosqa '{"method": "cot"}' cot-deep
 train no-cot-first superposition '{"method": "no-cot", "graph_ramp": 3000, "train": {"steps": 6000}}'
-train no-cot superposition-deep '{"method": "no-cot", "train": {"steps": 5000}}' no-cot-first
+train no-cot-deep superposition-deep '{"method": "no-cot", "train": {"steps": 5000}}' no-cot-first
+train no-cot superposition-prosqa '{"method": "no-cot"}' no-cot-deep
 
 ask() { # heading, flags
 	echo "## $1"
