@@ -4,7 +4,8 @@
 #   scripts/latent/superposition.sh [FOLDER]   default runs/superposition
 # FILE=prosqa_test_graph_4_coconut.json asks a published file as well, and
 # WORDS=prosqa_test.json the sentences of one. The thoughts' three
-# trainings take 172 million tokens, the baselines' 62 and 50: three hours, and two, on a core that does 16,000 a second. Interrupted, the same command goes on.
+# trainings take 172 million tokens, the baselines' 65 and 51: three
+# hours, and two, on a core that does 16,000 a second. Interrupted, the same command goes on.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 folder=${1:-runs/superposition}
@@ -60,7 +61,8 @@ inwords() { # heading, flags
 	shift
 	echo
 	for name in thoughts cot no-cot; do
-		"$orrery" eval --quiet --method coconut --model "$folder/$name/final" "$@" | awk -v n="$name" 'NR==1 {print "model   " $0} /^prosqa/ {printf "%-7s %s\n", n, $0}'
+		"$orrery" eval --quiet --method coconut --model "$folder/$name/final" "$@" |
+			awk -F '  +' -v n="$name" 'NR == 1 && n == "thoughts" || NR == 2 { printf "%-8s  %-8s  %-14s  %s\n", NR == 1 ? "model" : n, $3, $4, $5 }'
 	done
 	echo
 }
