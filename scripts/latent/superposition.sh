@@ -71,6 +71,16 @@ inwords "ProsQA in words, generated" --task prosqa --n 500 --seed 1
 inwords "ProsQA in words, graphs of 10 slots" --task prosqa-tiny --n 500 --seed 1
 inwords "ProsQA in words, graphs of 16 slots" --task prosqa-laptop --n 500 --seed 1
 
+echo "## What the third training changed: symbols, 500 graphs of each level, number of hops not told"
+echo
+for name in thoughts-deep thoughts; do
+	for level in easy standard hard; do
+		"$orrery" eval --quiet --task symbols --level "$level" --n 500 --seed 1 --method coconut --model "$folder/$name/final" |
+			awk -F '  +' -v n="$name" -v l="$level" 'NR == 2 { printf "%-13s  %-8s  %s  %s\n", n, l, $3, $4 }'
+	done
+done
+echo
+
 echo "## What thoughts hold"
 echo
 "$orrery" probe "$folder/thoughts/final" --quiet --items 500 --seed 1 --out "$folder/probe.html" | grep -v "^report: "
