@@ -90,6 +90,13 @@ func (s *Coconut) prepare(name string, o Options) (*train.Run, error) {
 		return fail(fmt.Errorf("the model %s has another vocabulary than task %s has with vocabulary %q: start from one that was trained on the same", o.Base.Name, s.Task, s.Vocabulary))
 	}
 	source := &staged{Problems: problems, Coconut: s, layout: latent.Layout{Vocab: v, Method: s.Method}}
+	c := s.Model
+	if o.Base != nil {
+		c = o.Base.Model.Config
+	}
+	if err := source.fit(c); err != nil {
+		return fail(err)
+	}
 	info := latent.NewInfo(s.Method, s.Thoughts(), s.Task)
 	return &train.Run{
 		Dir: o.Dir, Resume: o.Resume, Recipe: Choice{name, s}, Base: o.Base,
@@ -153,6 +160,29 @@ func (s *staged) sequence(p task.Problem, step int, rng *rand.Rand) latent.Seque
 		tokens += len(ids)
 	}
 	return s.layout.Sequence(p, s.Cut(s.Method, step, len(p.Steps), tokens, rng))
+}
+
+// fit reports the longest of some problems that the model is too short for, with the thoughts
+// of the first and the last step: a run should not end with that when its last stage begins.
+func (s *staged) fit(c nn.Config) error {
+	if c.MaxPositions == 0 || c.Positions == "none" {
+		return nil // a default that is far longer, or no bound
+	}
+	const tries = 100
+	rng := rand.New(rand.NewPCG(s.Train.Seed, itemStream))
+	longest, at := 0, 0
+	for range tries {
+		for _, step := range []int{0, max(0, s.Train.Steps-1)} {
+			if n := len(s.sequence(s.Pose(rng, step), step, rng).IDs) - 1; n > longest { // EOS is not read
+				longest, at = n, step
+			}
+		}
+	}
+	if longest > c.MaxPositions {
+		return fmt.Errorf("at step %d a problem of task %s takes %d positions, thoughts included, and the model has %d: raise model.max_position_embeddings, or take fewer stages or a smaller task",
+			at, s.Task, longest, c.MaxPositions)
+	}
+	return nil
 }
 
 // Style implements train.Styled: a model that has done step steps is examined at

@@ -204,6 +204,29 @@ func TestCoconutRuns(t *testing.T) {
 	}
 }
 
+// A model that is too short for the thoughts of the last stage is refused before the first step.
+func TestCoconutTooShort(t *testing.T) {
+	s, r := prepared(t, nil)
+	first, last := 0, 0
+	src := r.Source.(*staged)
+	rng := rand.New(rand.NewPCG(3, 3))
+	for range 100 {
+		p := src.Pose(rng, 0)
+		first, last = max(first, len(src.sequence(p, 0, rng).IDs)), max(last, len(src.layout.Sequence(p, latent.Cut{Steps: latent.All, Fill: 40}).IDs))
+	}
+	if first+10 > last {
+		t.Fatalf("40 thoughts take %d positions in place of %d: the test shows nothing", last, first)
+	}
+	short := func(s *Coconut) { s.Stages, s.EpochsPerStage, s.EpochSteps, s.Model.MaxPositions = 40, 1, 5, first+5 }
+	s = coconutCI()
+	short(s)
+	_, err := s.prepare("coconut-ci", Options{Dir: t.TempDir()})
+	if err == nil || !strings.Contains(err.Error(), "positions, thoughts included") || !strings.Contains(err.Error(), "at step 399") {
+		t.Errorf("40 thoughts in %d positions: %v", s.Model.MaxPositions, err)
+	}
+	prepared(t, func(s *Coconut) { short(s); s.Method = latent.NoCoT }) // needs no more than at first
+}
+
 // Sequences of every task and both vocabularies fit the positions at every stage.
 func TestCoconutFits(t *testing.T) {
 	for _, n := range Names() {
