@@ -206,7 +206,7 @@ func TestCoconutRuns(t *testing.T) {
 
 // A model that is too short for the thoughts of the last stage is refused before the first step.
 func TestCoconutTooShort(t *testing.T) {
-	s, r := prepared(t, nil)
+	_, r := prepared(t, nil)
 	first, last := 0, 0
 	src := r.Source.(*staged)
 	rng := rand.New(rand.NewPCG(3, 3))
@@ -218,7 +218,7 @@ func TestCoconutTooShort(t *testing.T) {
 		t.Fatalf("40 thoughts take %d positions in place of %d: the test shows nothing", last, first)
 	}
 	short := func(s *Coconut) { s.Stages, s.EpochsPerStage, s.EpochSteps, s.Model.MaxPositions = 40, 1, 5, first+5 }
-	s = coconutCI()
+	s := coconutCI()
 	short(s)
 	_, err := s.prepare("coconut-ci", Options{Dir: t.TempDir()})
 	if err == nil || !strings.Contains(err.Error(), "positions, thoughts included") || !strings.Contains(err.Error(), "at step 399") {
