@@ -203,8 +203,11 @@ func TestThreadsDoNotMatter(t *testing.T) {
 }
 
 // TestResetReuses: after the first step, a step takes no buffer from the
-// allocator, and dirty buffers change nothing.
+// allocator, and dirty buffers change nothing. On one thread: whether those of an attention
+// meet in asking for scratch, and so how much there is of it, is chance.
 func TestResetReuses(t *testing.T) {
+	tensor.SetThreads(1)
+	defer tensor.SetThreads(0)
 	r := rand.New(rand.NewPCG(4, 4))
 	vars := []*Var{random(r, 300, 64), random(r, 64, 64), random(r, 64), random(r, 64)}
 	tape := NewTape()
@@ -239,8 +242,7 @@ func TestResetReuses(t *testing.T) {
 	for range 3 {
 		step()
 	}
-	// The threads of an attention may or may not meet in asking for scratch.
-	if after := held(); after > before+2*runtime.GOMAXPROCS(0) {
+	if after := held(); after != before {
 		t.Errorf("%d buffers after the first step, %d after the fourth", before, after)
 	}
 }
