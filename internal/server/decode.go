@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -97,7 +98,7 @@ func badJSON(under string, err error) *apiError {
 	if te, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		field := te.Field
 		if field == "" {
-			return invalid(under, fmt.Sprintf("the request's %s is a JSON %.60s where an object is expected", orElse(under, "body"), te.Value))
+			return invalid(under, fmt.Sprintf("the request's %s is a JSON %.60s where an object is expected", cmp.Or(under, "body"), te.Value))
 		}
 		if under != "" {
 			field = under + "." + field
@@ -107,7 +108,7 @@ func badJSON(under string, err error) *apiError {
 	if se, ok := errors.AsType[*json.SyntaxError](err); ok {
 		return invalid("", fmt.Sprintf("the request's body is not JSON: %v, at byte %d", se, se.Offset))
 	}
-	return invalid(under, fmt.Sprintf("the request's %s cannot be read: %v", orElse(under, "body"), err))
+	return invalid(under, fmt.Sprintf("the request's %s cannot be read: %v", cmp.Or(under, "body"), err))
 }
 
 // typeWords names what a field holds.
@@ -130,11 +131,4 @@ func typeWords(t reflect.Type) string {
 		return "a list"
 	}
 	return "an object"
-}
-
-func orElse(s, otherwise string) string {
-	if s == "" {
-		return otherwise
-	}
-	return s
 }

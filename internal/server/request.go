@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -288,7 +289,7 @@ func (s *Server) method(name, option string) (reason.Method, string, *apiError) 
 		}
 		method = option
 	}
-	m, lookup := reason.Lookup(orElse(method, plainMethod))
+	m, lookup := reason.Lookup(cmp.Or(method, plainMethod))
 	if lookup != nil {
 		return nil, "", invalid("model", lookup.Error())
 	}

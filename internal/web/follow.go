@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -166,14 +167,7 @@ func (f *follow) took(got found) *found {
 }
 
 func (f *follow) silent() string {
-	return fmt.Sprintf("its folder %s does not answer: what is shown of it may be old; look at the disk or the network that it is on", orElse(f.dir, filepath.Dir(f.report)))
-}
-
-func orElse(s, otherwise string) string {
-	if s == "" {
-		return otherwise
-	}
-	return s
+	return fmt.Sprintf("its folder %s does not answer: what is shown of it may be old; look at the disk or the network that it is on", cmp.Or(f.dir, filepath.Dir(f.report)))
 }
 
 // read looks into the run's folder, and at its report, which may be elsewhere.
