@@ -112,8 +112,7 @@ const longestPath = 14
 // model was trained with, and is answered after as many of them as give the two
 // candidates the largest probability: a model that was trained to answer after as many
 // thoughts as hops walks on past a nearer target. docs/latent.md has what that
-// costs against being told the hops. To end at the first number that looks right does
-// not do: after too few thoughts a model can be as sure of the wrong candidate.
+// costs against being told the hops.
 type symbols struct {
 	info  latent.SymbolsInfo
 	limit int
